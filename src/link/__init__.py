@@ -1,0 +1,1 @@
+"""Link DataJoint tables on different database servers."""

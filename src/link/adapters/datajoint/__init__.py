@@ -1,0 +1,1 @@
+"""The ports over DataJoint connections to PostgreSQL, MariaDB and MySQL servers."""
