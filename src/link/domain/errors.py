@@ -1,0 +1,502 @@
+"""Everything Link raises on purpose: one root, facts as fields, and three things said: what, where things stand, what next.
+
+`OutcomeUnknown` alone means that a change may have happened or not; every other error means that the change it speaks of
+has not happened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_: object) -> Any:  # noqa: ANN401
+        """Stand in for typing's own, which Python has from 3.11 on."""
+        return lambda decorator: decorator
+
+
+_Kind = TypeVar("_Kind", bound=type)
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+def _error(kind: _Kind) -> _Kind:
+    """Make `kind` an exception that keeps its facts as fields."""
+    return define(auto_exc=True, kw_only=True, eq=False, repr=False, str=False, slots=False)(kind)
+
+
+@_error
+class LinkError(Exception):
+    """The root of all of Link's errors."""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.what(), self.standing(), self.advice()) if part)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the fields: exceptions pickle positional arguments only."""
+        return _rebuild, (type(self), {name.name: getattr(self, name.name) for name in fields(type(self))})
+
+    def what(self) -> str:
+        """Say what went wrong."""
+        return (type(self).__doc__ or "").split("\n", 1)[0]
+
+    def standing(self) -> str:
+        """Say what has happened on each server."""
+        return "Nothing was changed on either server."
+
+    def advice(self) -> str:
+        """Say what to do next."""
+        return ""
+
+
+def _rebuild(kind: type[LinkError], facts: dict[str, Any]) -> LinkError:
+    return kind(**facts)
+
+
+def _some(items: Sequence[object], most: int = 5) -> str:
+    shown = ", ".join(str(item) for item in items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
+
+
+def _key(key: Mapping[str, str]) -> str:
+    return "(" + ", ".join(f"{name}={value!r}" for name, value in key.items()) + ")"
+
+
+# ---- settings, connections, privileges
+
+
+@_error
+class SettingMissing(LinkError):
+    """A connection setting is missing."""
+
+    setting: str
+    variable: str
+    server: str
+
+    def what(self) -> str:
+        return f"The {self.setting} for {self.server} is not set."
+
+    def advice(self) -> str:
+        return f"Set the environment variable {self.variable}, or pass {self.setting}= explicitly."
+
+
+@_error
+class ServerUnreachable(LinkError):
+    """A server cannot be reached."""
+
+    server: str
+    detail: str
+
+    def what(self) -> str:
+        return f"The server {self.server} cannot be reached: {self.detail}."
+
+    def advice(self) -> str:
+        return "Check host, port, backend and network, then call again."
+
+
+@_error
+class LoginFailed(LinkError):
+    """A server refuses the login."""
+
+    server: str
+    user: str
+
+    def what(self) -> str:
+        return f"The server {self.server} refuses the login of user {self.user!r}."
+
+    def advice(self) -> str:
+        return "Check the user name and the password (LINK_USER and LINK_PASS for a source)."
+
+
+@_error
+class PrivilegeMissing(LinkError):
+    """A privilege is missing."""
+
+    server: str
+    user: str
+    action: str
+    grant: str
+
+    def what(self) -> str:
+        return f"User {self.user!r} on {self.server} may not {self.action}."
+
+    def advice(self) -> str:
+        return f"Let an admin of that server run: {self.grant}"
+
+
+@_error
+class ConnectionLost(LinkError):
+    """The connection to a server was lost."""
+
+    server: str
+    detail: str
+    known: str = "What had not been committed is undone by the server."
+
+    def what(self) -> str:
+        return f"The connection to {self.server} was lost ({self.detail})."
+
+    def standing(self) -> str:
+        return self.known
+
+    def advice(self) -> str:
+        return "Call again: the next pull, delete or refresh finishes or undoes what was interrupted."
+
+
+@_error
+class OutcomeUnknown(LinkError):
+    """The reply to a COMMIT was lost: whether the change was made is not known."""
+
+    server: str
+    transfer: str
+    detail: str = ""
+
+    def what(self) -> str:
+        return f"The reply of {self.server} to the COMMIT of transfer {self.transfer} was lost ({self.detail})."
+
+    def standing(self) -> str:
+        return "Whether it was carried out is not known; the rows stay registered, so that nothing can be lost."
+
+    def advice(self) -> str:
+        return "Call again: the next pull, delete or refresh finds out and finishes or undoes the transfer."
+
+
+# ---- linking
+
+
+@_error
+class SourceTableMissing(LinkError):
+    """The source table does not exist."""
+
+    table: str
+    schema: str
+    near: Sequence[str] = ()
+
+    def what(self) -> str:
+        return f"Schema {self.schema!r} on the source server has no table for class {self.table!r}, or it cannot be seen."
+
+    def advice(self) -> str:
+        near = f" Near names: {_some(self.near)}." if self.near else ""
+        return f"The class must be named like the source table's.{near}"
+
+
+@_error
+class NotLinkable(LinkError):
+    """The source table is of a kind that cannot be linked."""
+
+    table: str
+    reason: str
+
+    def what(self) -> str:
+        return f"Table {self.table} cannot be linked: {self.reason}."
+
+
+@_error
+class ColumnNotSupported(NotLinkable):
+    """A column of the source table is not known to arrive exactly."""
+
+    column: str
+    type: str
+
+    def what(self) -> str:
+        return f"Column {self.column!r} ({self.type}) of table {self.table} cannot be copied exactly: {self.reason}."
+
+
+@_error
+class DeclarationChanged(LinkError):
+    """A table is not declared any more as it was when it was linked."""
+
+    table: str
+    differences: Sequence[str]
+
+    def what(self) -> str:
+        return f"Table {self.table} has changed since it was linked: {'; '.join(self.differences)}."
+
+    def advice(self) -> str:
+        return "Undo the change, or drop() the local table (this releases its rows) and link again."
+
+
+@_error
+class OutboundTaken(LinkError):
+    """The outbound table serves another local table already."""
+
+    outbound: str
+    taken_by: str
+    wanted_by: str
+
+    def what(self) -> str:
+        return f"Outbound table {self.outbound} serves {self.taken_by} already, so it cannot serve {self.wanted_by} too."
+
+    def advice(self) -> str:
+        return "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table."
+
+
+@_error
+class LocalSideMoved(LinkError):
+    """The local table is a clone of the linked one, or was moved to another server."""
+
+    outbound: str
+    linked: str
+    here: str
+
+    def what(self) -> str:
+        return f"Outbound table {self.outbound} is linked to {self.linked}, but this is {self.here} with the same identity."
+
+    def advice(self) -> str:
+        return (
+            "If the local server was moved and the old one is gone for good, adopt this one with Session().adopt(); "
+            "if this is a clone, work on the original or drop the clone's schema."
+        )
+
+
+@_error
+class LegacyOutbound(LinkError):
+    """The outbound table was made by datajoint-link 0.11."""
+
+    outbound: str
+
+    def what(self) -> str:
+        return f"Table {self.outbound} was made by datajoint-link 0.11 and has no protocol to build on."
+
+    def advice(self) -> str:
+        return "Finish what is open there with 0.11, then give this link another outbound schema (LINK_OUTBOUND or outbound=)."
+
+
+# ---- operations
+
+
+@_error
+class InTransaction(LinkError):
+    """An operation was called inside a transaction."""
+
+    operation: str
+
+    def what(self) -> str:
+        return f"{self.operation}() was called inside a transaction of the local connection, or inside make()."
+
+    def advice(self) -> str:
+        return "Call it outside: it works on both servers and could not be rolled back with your transaction."
+
+
+@_error
+class BadRestriction(LinkError):
+    """A restriction would not mean what it says."""
+
+    reason: str
+
+    def what(self) -> str:
+        return f"The restriction was refused: {self.reason}."
+
+
+@_error
+class WriteRefused(LinkError):
+    """A way to write to a linked table that would go past the protocol."""
+
+    method: str
+    table: str
+    instead: str
+
+    def what(self) -> str:
+        return f"{self.method}() is not available on the linked table {self.table}: it would go past the source."
+
+    def advice(self) -> str:
+        return self.instead
+
+
+@_error
+class Busy(LinkError):
+    """Another transfer is at work."""
+
+    what_is_busy: str
+    who: str
+    since: str
+    keys: Sequence[Mapping[str, str]] = ()
+
+    def what(self) -> str:
+        keys = f": {_some([_key(key) for key in self.keys])}" if self.keys else ""
+        return f"{self.what_is_busy} is busy with a transfer of {self.who}, open since {self.since}{keys}."
+
+    def advice(self) -> str:
+        return "Call again when it is through; if its process has died, calling again finishes or undoes it."
+
+
+@_error
+class LockWait(LinkError):
+    """A table's definition is locked."""
+
+    table: str
+    holders: Sequence[str]
+    seconds: float
+
+    def what(self) -> str:
+        held = f", held by {_some(self.holders)}" if self.holders else ""
+        return f"Waited {self.seconds:g} s for the lock on table {self.table}{held}."
+
+    def advice(self) -> str:
+        return "Let those sessions commit, roll back or disconnect, then call again."
+
+
+@_error
+class TransferAbandoned(LinkError):
+    """The transfer was abandoned by another process that took its owner for dead."""
+
+    transfer: str
+
+    def standing(self) -> str:
+        return "Its local part was rolled back, its source part is being undone."
+
+    def advice(self) -> str:
+        return "Call again."
+
+
+@_error
+class KeyConflict(LinkError):
+    """Local rows stand in the way."""
+
+    table: str
+    keys: Sequence[Mapping[str, str]]
+    columns: Sequence[str] = ()
+    detail: str = ""
+
+    def what(self) -> str:
+        differ = f", differing in {_some(self.columns)}" if self.columns else ""
+        keys = _some([_key(key) for key in self.keys]) if self.keys else self.detail
+        return f"Rows of the local table {self.table} that Link did not bring stand in the way: {keys}{differ}."
+
+    def standing(self) -> str:
+        return "Nothing was overwritten; the transfer was undone."
+
+    def advice(self) -> str:
+        return "Delete or rename the local rows, then pull again."
+
+
+@_error
+class ValueNotRepresentable(LinkError):
+    """A value cannot be held exactly by the local server."""
+
+    table: str
+    detail: str
+    column: str = ""
+
+    def what(self) -> str:
+        column = f", column {self.column!r}" if self.column else ""
+        return f"A value of table {self.table}{column} cannot be held exactly by the local server: {self.detail}."
+
+    def standing(self) -> str:
+        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+
+    def advice(self) -> str:
+        return "Change the value at the source, or leave it out with a restriction."
+
+
+@_error
+class PacketTooLarge(LinkError):
+    """A row is larger than what a server takes in one statement."""
+
+    server: str
+    setting: str
+    limit: str
+
+    def what(self) -> str:
+        return f"A row does not fit into one statement for {self.server} ({self.setting} is {self.limit})."
+
+    def standing(self) -> str:
+        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+
+    def advice(self) -> str:
+        return f"Let an admin of that server raise {self.setting}, then pull again."
+
+
+@_error
+class IncompleteCopy(LinkError):
+    """The local server does not hold what was sent to it."""
+
+    table: str
+    expected: int
+    found: int
+
+    def what(self) -> str:
+        return f"The local server holds {self.found:,} rows of {self.table} where {self.expected:,} were sent."
+
+    def standing(self) -> str:
+        return "The transfer was undone on both servers."
+
+    def advice(self) -> str:
+        return "Look for triggers or rules on the local table, then pull again."
+
+
+@_error
+class RemovalChanged(LinkError):
+    """More rows would go than were confirmed."""
+
+    confirmed: Mapping[str, int]
+    found: Mapping[str, int]
+
+    def what(self) -> str:
+        more = [
+            f"{table} ({self.confirmed.get(table, 0):,} confirmed, {count:,} found)"
+            for table, count in self.found.items()
+            if count > self.confirmed.get(table, 0)
+        ]
+        return f"More rows depend on what is to be deleted than were shown and confirmed: {_some(more)}."
+
+    def standing(self) -> str:
+        return "The delete was rolled back on both servers."
+
+    def advice(self) -> str:
+        return "Look at the new rows, then delete again."
+
+
+@_error
+class DeleteBlocked(LinkError):
+    """The local delete is blocked."""
+
+    table: str
+    detail: str
+
+    def what(self) -> str:
+        return f"Rows of {self.table} cannot be deleted: {self.detail}."
+
+    def standing(self) -> str:
+        return "The delete was rolled back on both servers."
+
+
+@_error
+class NoTerminal(LinkError):
+    """There is nobody to confirm the delete."""
+
+    def advice(self) -> str:
+        return "Pass prompt=False, or set dj.config['safemode'] = False, to delete without being asked."
+
+
+@_error
+class InconsistentState(LinkError):
+    """What the servers say of some keys does not fit together."""
+
+    keys: Sequence[Mapping[str, str]]
+    faults: Sequence[str]
+
+    def what(self) -> str:
+        pairs = [f"{_key(key)} is {fault}" for key, fault in zip(self.keys, self.faults, strict=True)]
+        return f"What the two servers say does not fit together: {_some(pairs)}."
+
+    def advice(self) -> str:
+        return "Other keys can be worked on; these need a person to look at both servers."
+
+
+@_error
+class ServerRefused(LinkError):
+    """A server refused a statement."""
+
+    server: str
+    detail: str
+
+    def what(self) -> str:
+        return f"The server {self.server} refused a statement: {self.detail}."
+
+    def standing(self) -> str:
+        return "What was not committed was rolled back."
