@@ -1,0 +1,100 @@
+"""Tables as data: what the adapters know of a source table, independent of either server's dialect."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import field, frozen
+
+
+class Kind(Enum):
+    """How a column's values travel ("on the wire"), and so which column can hold them on the other side.
+
+    A wire value is None for NULL, `bytes` for BYTES, and otherwise text in exactly the form given here.
+    """
+
+    INTEGER = "integer"  # decimal digits, a leading minus
+    FLOAT64 = "float64"  # shortest text that reads back as the same double
+    DECIMAL = "decimal"  # plain decimal notation with the column's scale
+    BOOL = "bool"  # 0 or 1
+    STRING = "string"  # the characters
+    ENUM = "enum"  # the label
+    DATE = "date"  # YYYY-MM-DD
+    DATETIME = "datetime"  # YYYY-MM-DD HH:MM:SS with up to six digits after a point, no trailing zeros required
+    UUID = "uuid"  # 32 lower-case hexadecimal digits
+    JSON = "json"  # JSON text
+    BYTES = "bytes"  # the bytes themselves
+
+
+@frozen(kw_only=True)
+class Default:
+    """A column's default: a constant in wire form, or the current time."""
+
+    value: str | None = None
+    now: bool = False
+    """CURRENT_TIMESTAMP; `value` is None then."""
+
+
+@frozen(kw_only=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    kind: Kind
+    native: str
+    """The complete column type as its own server spells it, e.g. `varchar(32)`, `int unsigned`, `"lab"."enum_ab12"`."""
+    marker: str = ""
+    """DataJoint's mark in the comment without the colons, e.g. `int32`, `<blob>`; empty for an unmarked native type."""
+    comment: str = ""
+    """The comment without the mark."""
+    nullable: bool = False
+    default: Default | None = None
+    in_key: bool = False
+    size: int | None = None
+    """Characters of a string, digits of a decimal, fractional digits of a datetime, bits of an integer."""
+    scale: int | None = None
+    unsigned: bool = False
+    labels: tuple[str, ...] = ()
+    charset: str = ""
+    collation: str = ""
+    lineage: str = ""
+    """Where DataJoint says the attribute comes from, `schema.table.attribute`; empty where it says nothing."""
+
+
+@frozen(kw_only=True)
+class Index:
+    """A secondary index."""
+
+    columns: tuple[str, ...]
+    unique: bool = False
+
+
+@frozen(kw_only=True)
+class TableModel:
+    """One table with everything that its copy keeps."""
+
+    schema: str
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    indexes: tuple[Index, ...] = ()
+
+    @property
+    def key(self) -> tuple[Column, ...]:
+        """The columns of the primary key, in its order."""
+        return tuple(column for column in self.columns if column.in_key)
+
+
+@frozen(kw_only=True)
+class EntityModel:
+    """A master table with its parts."""
+
+    backend: str
+    """`mysql` or `postgresql`."""
+    master: TableModel
+    parts: tuple[TableModel, ...] = field(default=())
+
+    @property
+    def tables(self) -> tuple[TableModel, ...]:
+        """The master, then its parts."""
+        return (self.master, *self.parts)
