@@ -81,7 +81,7 @@ class TableModel:
 
     @property
     def key(self) -> tuple[Column, ...]:
-        """The columns of the primary key, in its order."""
+        """The columns of the primary key, in the order of the columns."""
         return tuple(column for column in self.columns if column.in_key)
 
 
