@@ -90,6 +90,9 @@ class Source(Protocol):
     def page(self, selection: object, after: Key | None, limit: int) -> Page:
         """Return the first `limit` keys of `selection` that come after `after`; None selects all, from the start."""
 
+    def read(self, keys: Keys) -> Chunk:
+        """Return the entities of `keys` as they are, without registering them: to compare, never to copy."""
+
     def split(self, keys: Keys) -> Sequence[Keys]:
         """Divide `keys`, in order, into runs whose entities fit into memory; a run has one key at the least."""
 
@@ -150,6 +153,9 @@ class Local(Protocol):
 
     def clashes(self, keys: Keys) -> Sequence[int]:
         """Return the positions of those of `keys` that the local server takes for equal to another one of them."""
+
+    def named(self, key: Key) -> Mapping[str, str]:
+        """Return `key` with the names of its attributes, for messages."""
 
     def difference(self, chunk: Chunk) -> Sequence[Difference]:
         """Return how the local rows under the keys of `chunk` differ from its rows."""

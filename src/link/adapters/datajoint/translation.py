@@ -76,6 +76,10 @@ def translate(error: Exception, session: Session, statement: str) -> Exception:
         return error
     if isinstance(error, dj_errors.LostConnectionError):
         return ConnectionLost(server=session.server, detail=_brief(error))
+    if isinstance(error, dj_errors.IntegrityError):
+        return _refused(error, session, "", Refusal.FOREIGN_KEY)
+    if isinstance(error, dj_errors.AccessError):
+        return _privilege(error, session, statement)
     if session.backend == "postgresql":
         return _postgresql(error, session, statement)
     return _mysql(error, session, statement)

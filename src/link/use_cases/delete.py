@@ -1,0 +1,87 @@
+"""Remove entities from the local side, and tell the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from link.domain.errors import Busy, InconsistentState, LinkError
+from link.domain.keys import batches, pick
+from link.domain.planning import Action, Plan, plan_delete
+from link.domain.transfers import Operation, Outcome, Transfer
+from link.use_cases.ports import Settled
+from link.use_cases.pull import whole_evidence
+from link.use_cases.recovery import finish, recover, settle_failure
+from link.use_cases.results import DeleteResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from link.domain.keys import Keys
+    from link.use_cases.ports import Ports, Removal
+
+
+def delete(ports: Ports, selection: object, confirm: Callable[[Removal], bool]) -> DeleteResult:
+    """Delete the local entities of `selection` with all that depends on them, in one transaction.
+
+    `confirm` is shown what goes, before anything is written anywhere; False ends it with a result of 0. Rows whose deletion
+    lab S has requested are approved, the others are released. Raises `Busy` and `InconsistentState` before writing.
+    """
+    start = ports.clock()
+    recovered = recover(ports)
+    keys = ports.local.select(selection)
+    _plan(ports, keys)
+    removal = ports.local.preview(keys)
+    if not keys or not confirm(removal):
+        return DeleteResult(0, recovered=recovered, seconds=ports.clock() - start)
+    marked = pick(keys, _plan(ports, keys)[Action.REMOVE])
+    removed, settled = _delete(ports, keys, marked, removal)
+    return DeleteResult(
+        next(iter(removed.counts.values())),
+        released=settled.released,
+        approved=settled.approved,
+        recovered=recovered,
+        removal=removed.counts,
+        seconds=ports.clock() - start,
+    )
+
+
+def _plan(ports: Ports, keys: Keys) -> Plan:
+    """Decide from fresh evidence what is to be done with `keys`; raise where something stands in the way."""
+    seen = [evidence for batch in batches(keys, ports.chunk) for evidence in ports.outbound.evidence(batch)]
+    plan = plan_delete(whole_evidence(seen, range(len(keys))))
+    if plan[Action.WAIT]:
+        raise _busy(ports, pick(keys, plan[Action.WAIT]))
+    if plan.inconsistent:
+        raise InconsistentState(
+            keys=[ports.local.named(keys[position]) for position, _ in plan.inconsistent],
+            faults=[fault.value for _, fault in plan.inconsistent],
+        )
+    return plan
+
+
+def _busy(ports: Ports, keys: Keys) -> Busy:
+    first = next(iter(ports.outbound.open_transfers()), None)
+    return Busy(
+        what_is_busy="What is to be deleted",
+        who=first.who if first else "another link or a transfer just closed",
+        since=f"{first.opened:%Y-%m-%d %H:%M:%S} UTC" if first else "a moment ago",
+        keys=[ports.local.named(key) for key in keys[:5]],
+    )
+
+
+def _delete(ports: Ports, keys: Keys, marked: Keys, confirmed: Removal) -> tuple[Removal, Settled]:
+    """Mark, commit locally (the point of decision), finish."""
+    if not marked:
+        return ports.local.commit_delete(None, keys, confirmed), Settled()
+    transfer = Transfer(operation=Operation.DELETE, owner=ports.owner)
+    try:
+        for batch in batches(marked, ports.chunk):
+            if ports.outbound.mark(transfer, batch) != len(batch):
+                raise _busy(ports, batch)
+        removed = ports.local.commit_delete(transfer, keys, confirmed)
+    except BaseException as error:
+        outcome = settle_failure(ports, transfer) if isinstance(error, LinkError) else None
+        if outcome is not Outcome.DONE:
+            raise
+        return confirmed, Settled()
+    return removed, finish(ports, transfer, Outcome.DONE)
