@@ -58,20 +58,25 @@ def outbound_columns(master: TableModel, session: Session) -> list[str]:
     if session.backend == "postgresql":
         return [f"{session.quote(column.name)} {column.native} NOT NULL".replace("%", "%%") for column in master.key]
     return [
-        f"{session.quote(column.name)} {_doubled(column.native)}{_collation(column)} NOT NULL{_comment(session, column)}"
+        f"{session.quote(column.name)} {_doubled(column.native)}{_collation(column)} NOT NULL"
+        f" COMMENT {_literal(session, _verbatim(column))}"
         for column in master.key
     ]
 
 
-def column_comments(session: Session, table: str, columns: Sequence[Column]) -> list[str]:
-    """Return PostgreSQL's statements for the comments of `columns`; MySQL has them in the definitions."""
+def column_comments(session: Session, table: str, columns: Sequence[Column], *, exactly: bool = False) -> list[str]:
+    """Return PostgreSQL's statements for the comments of `columns`; MySQL has them in the definitions.
+
+    `exactly` leaves the marks as the source has them, instead of adding those that the local side needs.
+    """
     if session.backend != "postgresql":
         return []
     place = session.table(table)
+    say = _verbatim if exactly else _marked
     return [
-        f"COMMENT ON COLUMN {place}.{session.quote(column.name)} IS {_literal(session, _marked(column))}"
+        f"COMMENT ON COLUMN {place}.{session.quote(column.name)} IS {_literal(session, say(column))}"
         for column in columns
-        if _marked(column)
+        if say(column)
     ]
 
 
@@ -95,7 +100,7 @@ def _table(
         f"{'UNIQUE ' if index.unique else ''}INDEX ({_names(session, index.columns)})" for index in table.indexes
     ]
     comment = f" COMMENT={_literal(session, table.comment[:2000])}" if table.comment else ""
-    return [f"CREATE TABLE IF NOT EXISTS {session.table(table.name)} ({', '.join(definitions)}) ENGINE=InnoDB{EXACT}{comment}"]
+    return [f"CREATE TABLE IF NOT EXISTS {session.table(table.name)} ({', '.join(definitions)}) ENGINE=InnoDB{comment}"]
 
 
 def _postgresql(session: Session, table: TableModel, columns: Sequence[Column], definitions: list[str]) -> list[str]:
@@ -183,6 +188,10 @@ def _marked(column: Column) -> str:
     return f":{marker}:{column.comment}" if marker else column.comment
 
 
+def _verbatim(column: Column) -> str:
+    return f":{column.marker}:{column.comment}" if column.marker else column.comment
+
+
 def _comment(session: Session, column: Column) -> str:
     text = _marked(column)[:1024]
     return f" COMMENT {_literal(session, text)}" if text else ""
@@ -237,10 +246,17 @@ def _mysql_type(entity: EntityModel, session: Session, table: TableModel, column
 
 
 def _mysql_text(entity: EntityModel, session: Session, column: Column) -> str:
+    """Keep the source's collation, or an exact one; a key has the local schema's own.
+
+    DataJoint declares the foreign keys of the user's tables in the schema's collation, and they must fit. Two keys that are
+    equal in it are reported as a conflict when they are pulled.
+    """
     if column.kind is Kind.ENUM:
         spelled = f"enum({', '.join(_literal(session, label) for label in column.labels)})"
     else:
         spelled = f"varchar({column.size})" if column.size else "longtext"
+    if column.in_key:
+        return spelled
     if entity.backend == "mysql" and _has_collation(session, column.collation):
         return spelled + _collation(column)
     return spelled + EXACT

@@ -73,17 +73,18 @@ def key_after(session: Session, columns: Sequence[Column], alias: str, after: Ke
 
 
 def key_literals(session: Session, columns: Sequence[Column], keys: Keys) -> str:
-    """Return the condition that a row has one of `keys`, for DataJoint's own queries, where nothing can be bound.
+    """Return the condition that a row has one of `keys`, for DataJoint's cascade, where nothing can be bound.
 
-    The literals are escaped by the driver and percent signs doubled; up to 5,000 keys at once use the index on all servers.
+    The literals are escaped by the driver; DataJoint doubles percent signs itself, and takes lower-case words outside quotes
+    for attributes. Up to 5,000 keys at once use the index on all servers.
     """
     names = ", ".join(session.quote(column.name) for column in columns)
     speech = _speech(session)
     rows = (", ".join(speech.literal(session, c, v) for c, v in zip(columns, key, strict=True)) for key in keys)
     if len(columns) == 1:
-        listed = ", ".join(rows).replace("%", "%%")
+        listed = ", ".join(rows)
         return f"({names} IN ({listed}))"
-    listed = "), (".join(rows).replace("%", "%%")
+    listed = "), (".join(rows)
     return f"(({names}) IN (({listed})))"
 
 

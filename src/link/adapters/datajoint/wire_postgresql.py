@@ -54,10 +54,10 @@ def key_after(names: Sequence[str], columns: Sequence[Column], after: Key) -> tu
     return f"({left}) > ({right})", list(after)
 
 
-def literal(session: Session, column: Column, value: str) -> str:
-    """Return `value` as a literal of the column's type, escaped by the driver."""
+def literal(session: Session, column: Column, value: str) -> str:  # noqa: ARG001 - MySQL needs the column
+    """Return `value` as a literal escaped by the driver; in a comparison it takes the column's type by itself."""
     cursor = session.connection._conn.cursor()  # noqa: SLF001 - escaping is the driver's
-    return str(cursor.mogrify("%s", (value,)).decode()) + f"::{column.native}"
+    return str(cursor.mogrify("%s", (value,)).decode())
 
 
 def size(name: str, column: Column) -> str:

@@ -1,0 +1,271 @@
+"""The class that the decorator makes: a DataJoint table from decoration on, resolved on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from datajoint.expression import QueryExpression
+from datajoint.heading import Heading
+from datajoint.table import FreeTable, Table
+from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
+
+from link.domain.errors import InTransaction, WriteRefused
+from link.infrastructure import ways
+from link.infrastructure.restrictions import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from link.infrastructure.operations import Operations, Place
+    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+
+_ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, "source", "restrict"})
+
+
+class LinkedMeta(TableMeta):  # type: ignore[misc] - DataJoint is untyped
+    """Lets every method work on the class too, and finds parts when they are first asked for."""
+
+    def __getattribute__(cls, name: str) -> Any:  # noqa: ANN401 - whatever the attribute is
+        if name in _ON_INSTANCES:
+            return getattr(cls(), name)
+        return super().__getattribute__(name)
+
+    def __getattr__(cls, name: str) -> Any:  # noqa: ANN401 - a part class
+        if name[:1].isupper() and "_operations" in _namespace(cls):
+            part = cls._resolved().parts.get(name)
+            if part is not None:
+                return part
+        message = f"type object {cls.__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+
+    def __dir__(cls) -> list[str]:
+        return [*super().__dir__(), *_ON_INSTANCES]
+
+    def __repr__(cls) -> str:
+        return f"<linked table {cls.__name__}>"
+
+
+def _namespace(cls: type) -> Mapping[str, Any]:
+    return {name: value for base in cls.__mro__ for name, value in vars(base).items()}
+
+
+class _Resolved:
+    """An attribute that DataJoint reads of a class or an instance, known once the local table exists."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name.lstrip("_")
+
+    def __get__(self, instance: object, owner: Any) -> Any:  # noqa: ANN401 - whatever DataJoint reads
+        if "_operations" not in _namespace(owner):
+            return None
+        return getattr(owner._resolved(), self._name)  # noqa: SLF001 - its own
+
+
+class Resolved:
+    """Where a linked class's tables are, as DataJoint wants to know it."""
+
+    def __init__(self, cls: Any, place: Place) -> None:  # noqa: ANN401 - DataJoint is untyped
+        self.connection = place.connection
+        self.database = place.schema
+        self.prefix = place.table[: len(place.table) - len(place.table.lstrip("#_"))]
+        self.declaration_context = {cls.__name__: cls}
+        self.heading = _heading(place, place.table)
+        self.support = [place.connection.adapter.make_full_table_name(place.schema, place.table)]
+        self.parts = {name: _part(cls, place, name, table) for name, table in place.parts.items()}
+
+
+def _heading(place: Place, table: str) -> Heading:
+    info = {"conn": place.connection, "database": place.schema, "table_name": table, "context": None}
+    return Heading(table_info=info)
+
+
+class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - DataJoint is untyped
+    """A local table whose rows come from a source table on another server.
+
+    Reading, joining and `-> ` need the local server alone once the table exists; `source`, `pull`, `refresh`, `delete`,
+    `drop` need the source's too. Each of those refuses to run inside a transaction (`InTransaction`), resumes what an
+    earlier call left unfinished, and raises children of `link.domain.errors.LinkError`.
+    """
+
+    _connection = _Resolved()
+    _heading = _Resolved()
+    _support = _Resolved()
+    _prefix = _Resolved()
+    database = _Resolved()
+    declaration_context = _Resolved()
+    definition = "a linked table is declared from its source"
+
+    @classmethod
+    def _resolved(cls) -> Resolved:
+        """Return where the tables are; declares them from the source on the very first use."""
+        known: Resolved | None = vars(cls).get("_known")
+        if known is None:
+            known = Resolved(cls, cls._operations.place())
+            cls._known = known
+            for name, part in known.parts.items():
+                setattr(cls, name, part)
+        return known
+
+    _operations: Operations
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a part class
+        if name[:1].isupper():
+            return getattr(type(self), name)
+        if name in ways.REFUSED:
+            return _refusing(name, type(self).__name__, ways.REFUSED[name])
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(message)
+
+    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:  # noqa: ANN401, FBT001, FBT002
+        """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
+        check(self, restriction)
+        return super().restrict(restriction, semantic_check=semantic_check)
+
+    @property
+    def source(self) -> SourceTable:
+        """The source table, to browse and to pull from; connects to the source."""
+        return self._operations.source()
+
+    def pull(self, *restrictions: Any) -> PullResult:  # noqa: ANN401
+        """Pull what satisfies all `restrictions` (any that DataJoint knows, on the source table); none pulls everything.
+
+        Entities that are local already, whose deletion was requested, or that another transfer is at work on are left.
+        """
+        self._outside("pull")
+        if not restrictions:
+            return self._operations.pull(None)
+        return self.source.pull(*restrictions)
+
+    def refresh(self) -> RefreshResult:
+        """Bring `DeletionRequested` in line with what lab S wants gone."""
+        self._outside("refresh")
+        return self._operations.refresh()
+
+    def delete(
+        self,
+        transaction: bool = True,  # noqa: FBT001, FBT002 - DataJoint's signature
+        prompt: bool | None = None,  # noqa: FBT001
+        part_integrity: str = "enforce",
+    ) -> DeleteResult:
+        """Delete the rows with all that depends on them, and release them at the source, or approve their deletion.
+
+        Shows what goes and asks, unless `prompt` or `safemode` is False; a "no" changes nothing anywhere. Returns the number
+        of masters deleted, which carries the rest as attributes. `transaction` must stay True.
+        """
+        self._outside("delete")
+        if not transaction or part_integrity != "enforce":
+            _refuse("delete", type(self).__name__, "A linked table is deleted from whole, in a transaction of its own.")
+        return self._operations.delete(selection_of(self), prompt=prompt)
+
+    def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:  # noqa: ARG002, FBT001
+        """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
+        self._outside("drop")
+        if self.restriction:
+            _refuse("drop", type(self).__name__, "Call drop() without a restriction.")
+        if self._operations.drop(prompt=prompt):
+            cls = type(self)
+            for name in cls._resolved().parts:
+                delattr(cls, name)
+            del cls._known
+
+    def adopt(self) -> None:
+        """Tell the source that this local table has moved to another server or schema for good."""
+        self._outside("adopt")
+        self._operations.adopt()
+
+    def insert(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Insert rows that did not come from the source, where Link allows it."""
+        if not self._operations.allow_direct_insert or kwargs.get("replace"):
+            _refuse("insert", type(self).__name__, ways.ALLOW)
+        return super().insert(*args, **kwargs)
+
+    def insert1(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Insert a row that did not come from the source, where Link allows it."""
+        if not self._operations.allow_direct_insert or kwargs.get("replace"):
+            _refuse("insert1", type(self).__name__, ways.ALLOW)
+        return super().insert1(*args, **kwargs)
+
+    def _outside(self, operation: str) -> None:
+        known = vars(type(self)).get("_known")
+        connection = known.connection if known is not None else self._operations.local_connection
+        if connection.in_transaction:
+            raise InTransaction(operation=operation)
+
+
+class LinkedPart(Part, metaclass=PartMeta):  # type: ignore[misc] - DataJoint is untyped
+    """A part of a linked table: read it as any table; its rows come and go with their masters."""
+
+    definition = "a linked table is declared from its source"
+
+
+def _part(cls: Any, place: Place, name: str, table: str) -> type:  # noqa: ANN401
+    facts = {
+        "_master": cls,
+        "_connection": place.connection,
+        "database": place.schema,
+        "_heading": _heading(place, table),
+        "_support": [place.connection.adapter.make_full_table_name(place.schema, table)],
+        "declaration_context": {cls.__name__: cls},
+        "_table_name": table,
+    }
+    return PartMeta(name, (LinkedPart,), facts)
+
+
+def _refuse(method: str, table: str, instead: str) -> None:
+    raise WriteRefused(method=method, table=table, instead=instead)
+
+
+def _refusing(method: str, table: str, instead: str) -> Callable[..., None]:
+    def refuse(*_: object, **__: object) -> None:
+        _refuse(method, table, instead)
+
+    return refuse
+
+
+def _refused(method: str, instead: str) -> Callable[..., None]:
+    def refuse(self: Any, *_: object, **__: object) -> None:  # noqa: ANN401
+        _refuse(method, type(self).__name__, instead)
+
+    refuse.__name__ = method
+    refuse.__doc__ = f"Refuse: {instead}"
+    return refuse
+
+
+for _name, _instead in ways.REFUSED.items():
+    setattr(LinkedTable, _name, _refused(_name, _instead))
+for _name, _instead in ways.REFUSED_ON_PARTS.items():
+    setattr(LinkedPart, _name, _refused(_name, _instead))
+
+
+def selection_of(expression: QueryExpression) -> str | None:
+    """Return the SQL for the keys that `expression` selects; None for a whole table."""
+    if isinstance(expression, Table) and not expression.restriction and expression._top is None:  # noqa: SLF001
+        return None
+    return str(expression.make_sql(expression.primary_key))
+
+
+class SourceTable(FreeTable):  # type: ignore[misc] - DataJoint is untyped
+    """The source table, read with the link user's rights: restrict it, fetch from it, pull from it."""
+
+    def __init__(self, connection: Any, full_name: str, operations: Operations) -> None:  # noqa: ANN401
+        super().__init__(connection, full_name)
+        self._operations = operations
+
+    def __call__(self) -> SourceTable:
+        """Return the table itself: `Session().source()` and `Session().source` are the same."""
+        return self
+
+    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:  # noqa: ANN401, FBT001, FBT002
+        """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
+        check(self, restriction)
+        return super().restrict(restriction, semantic_check=semantic_check)
+
+    def pull(self, *restrictions: Any) -> PullResult:  # noqa: ANN401
+        """Pull the selected entities that satisfy all `restrictions` too."""
+        if self._operations.local_connection.in_transaction:
+            raise InTransaction(operation="pull")
+        chosen = self
+        for restriction in restrictions:
+            check(chosen, restriction)
+            chosen = chosen & restriction
+        return self._operations.pull(selection_of(chosen))
