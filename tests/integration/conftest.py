@@ -70,9 +70,7 @@ def connect():
     def open_connection(lab, account):
         server = lab.server
         settings = {"database__name": server.database_name, "safemode": False}
-        instance = dj.Instance(
-            server.host, account.user, account.password, server.port, backend=server.backend, **settings
-        )
+        instance = dj.Instance(server.host, account.user, account.password, server.port, backend=server.backend, **settings)
         opened.append(instance.connection)
         return instance.connection
 

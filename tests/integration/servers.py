@@ -81,7 +81,12 @@ class Daemon:
     def _initialise(self):
         data = f"--datadir={self.folder / 'data'}"
         if self.product is Product.MARIADB:
-            command = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
+            command = [
+                "mariadb-install-db",
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ]
             command += [data, *_as_user("mysql", self.folder)]
         else:
             command = [*self._server(), "--initialize-insecure", data]
@@ -184,9 +189,7 @@ class Server:
             )
             connection.autocommit = True
             return connection
-        return pymysql.connect(
-            host=self.host, port=self.port, user=account.user, password=account.password, autocommit=True
-        )
+        return pymysql.connect(host=self.host, port=self.port, user=account.user, password=account.password, autocommit=True)
 
     def query(self, account, sql, args=()):
         """Run one statement as `account` and return its rows."""

@@ -81,7 +81,10 @@ def test_a_shared_row_cannot_be_deleted_at_the_source(labs, connect):
     for key in ({"subject": "m0", "session": 1}, {"subject": "m0"}):
         with pytest.raises(Exception, match="Link|blocked|outbound"):
             (source & key).delete()
-    for statement in ("DELETE FROM {} WHERE subject = 'm0'", "UPDATE {} SET session = 99 WHERE subject = 'm0' AND session = 1"):
+    for statement in (
+        "DELETE FROM {} WHERE subject = 'm0'",
+        "UPDATE {} SET session = 99 WHERE subject = 'm0' AND session = 1",
+    ):
         with pytest.raises(Exception, match="foreign key|constraint"):
             lab_s.server.query(lab_s.owner, statement.format(lab_s.table("session")))
     with pytest.raises(Exception, match="Link|foreign key|guard"):
@@ -106,7 +109,11 @@ def test_request_refresh_delete_approve(labs, connect):
     result = (session & {"subject": "m0"}).delete()
     assert (int(result), result.approved, result.released) == (10, 1, 9)
     assert len(outbound.DeletionApproved()) == 1
-    assert (len(session()), lab_l.count("session__trial"), lab_s.count("session_outbound", lab_s.outbound_schema)) == (20, 40, 21)
+    assert (len(session()), lab_l.count("session__trial"), lab_s.count("session_outbound", lab_s.outbound_schema)) == (
+        20,
+        40,
+        21,
+    )
     assert session.pull().held_back == 1
     assert (source & keys[0]).delete() == 1
     assert lab_s.count("session") == 29

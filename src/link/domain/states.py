@@ -75,7 +75,8 @@ class Pattern:
         )
 
 
-_, YES, NO = None, True, False
+_: bool | None = None
+YES, NO = True, False
 TABLE: dict[State, Pattern] = {
     #                                 source registered local requested approved open transfer
     State.ABSENT: Pattern(NO, NO, NO, NO, NO, None),

@@ -145,8 +145,8 @@ class LinkOperations:
         with self._ports() as run:
             return delete(run.ports, selection, self._confirm(run, prompt, "Commit deletes?"))
 
-    def _confirm(self, run: _Run, prompt: bool | None, question: str) -> Callable[[Removal], bool]:  # noqa: FBT001
-        ask = self.local_connection._config["safemode"] if prompt is None else prompt  # noqa: SLF001 - DataJoint's way
+    def _confirm(self, run: _Run, prompt: bool | None, question: str) -> Callable[[Removal], bool]:
+        ask = self.local_connection._config["safemode"] if prompt is None else prompt
 
         def confirm(removal: Removal) -> bool:
             if not ask:

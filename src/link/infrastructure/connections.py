@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from link.infrastructure.settings import ConnectionSettings
 
-_REFUSED = ("1045", "1698", "1044", "password authentication failed", "does not exist", "no password supplied", "Access denied")
+_REFUSED = (
+    "1045",
+    "1698",
+    "1044",
+    "password authentication failed",
+    "does not exist",
+    "no password supplied",
+    "Access denied",
+)
 
 
 def connect(settings: ConnectionSettings) -> dj.Connection:
@@ -40,7 +48,7 @@ def connect(settings: ConnectionSettings) -> dj.Connection:
 def private_connection(known: dj.Connection) -> dj.Connection:
     """Open another session with the settings of a connection, which never reconnects by itself."""
     info = known.conn_info
-    config = known._config.model_copy(deep=True)  # noqa: SLF001 - DataJoint has no other way to its configuration
+    config = known._config.model_copy(deep=True)
     config.database.reconnect = False
     with _explained(f"{info['host']}:{info['port']}", info["user"]):
         return dj.Connection(

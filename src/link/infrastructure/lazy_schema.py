@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
-class LazySchema(_Schema):  # type: ignore[misc] - DataJoint is untyped
+class LazySchema(_Schema):
     """A `dj.Schema` in every other respect, whose connection is opened on first use.
 
     Without `host` and `connection` it lives on the user's own server, from DataJoint's configuration. With a `host` it takes
@@ -44,7 +44,7 @@ class LazySchema(_Schema):  # type: ignore[misc] - DataJoint is untyped
         database_name: str | None = None,
         use_tls: bool | None = None,
     ) -> None:
-        self.database = schema_name
+        self.database: Any = schema_name
         self.context = context
         self.create_schema = create_schema
         self.create_tables = create_tables
@@ -54,7 +54,7 @@ class LazySchema(_Schema):  # type: ignore[misc] - DataJoint is untyped
         self._given = connection
         self._live: dj.Connection | None = None
         self._registered = False
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "port": port,
             "user": user,
             "password": password,
@@ -73,7 +73,7 @@ class LazySchema(_Schema):  # type: ignore[misc] - DataJoint is untyped
     def _open(self) -> dj.Connection:
         if self.host is None:
             return _get_singleton_connection()
-        return connect(source_settings(self.host, **self._settings))  # type: ignore[arg-type] - one dict, many types
+        return connect(source_settings(self.host, **self._settings))
 
     @property
     def connection(self) -> dj.Connection:
@@ -81,11 +81,17 @@ class LazySchema(_Schema):  # type: ignore[misc] - DataJoint is untyped
         connection = self.raw_connection
         if not self._registered:
             self._registered = True
-            self._enter(connection)
+            self._enter()
         return connection
 
-    def _enter(self, connection: dj.Connection) -> None:
-        name, self.database = self.database, None
+    @connection.setter
+    def connection(self, connection: dj.Connection) -> None:
+        self._given = self._live = connection
+
+    def _enter(self) -> None:
+        """Activate the schema, which makes it where it is missing and may be made."""
+        name = self.database
+        self.database = None
         try:
             self.activate(name)
         except BaseException:
@@ -93,11 +99,6 @@ class LazySchema(_Schema):  # type: ignore[misc] - DataJoint is untyped
             raise
         finally:
             self.database = name
-        del connection
-
-    @connection.setter
-    def connection(self, connection: dj.Connection) -> None:
-        self._given = self._live = connection
 
     def __call__(self, cls: type, *, context: dict[str, Any] | None = None) -> type:
         """Bind a table class of the user's own, which connects, as it does with a `dj.Schema`."""
@@ -105,7 +106,7 @@ class LazySchema(_Schema):  # type: ignore[misc] - DataJoint is untyped
         bound: type = super().__call__(cls, context=context)
         return bound
 
-    def drop(self, prompt: bool | None = None) -> None:  # noqa: FBT001 - DataJoint's signature
+    def drop(self, prompt: bool | None = None) -> None:
         """Drop the schema, unless linked tables live in it: dropping those would leave their rows registered for ever."""
         linked = self._linked_tables()
         if linked:

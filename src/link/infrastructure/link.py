@@ -38,7 +38,7 @@ class Link:
         self._allow_direct_insert = allow_direct_insert
         self._make_operations = operations
 
-    def __call__(self, cls: type) -> Any:  # noqa: ANN401 - DataJoint is untyped
+    def __call__(self, cls: type) -> Any:
         """Return a DataJoint table class in place of `cls`, with its name, docstring and attributes."""
         config = LinkConfig(
             class_name=cls.__name__,

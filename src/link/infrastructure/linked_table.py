@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 _ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, "source", "restrict"})
 
 
-class LinkedMeta(TableMeta):  # type: ignore[misc] - DataJoint is untyped
+class LinkedMeta(TableMeta):
     """Lets every method work on the class too, and finds parts when they are first asked for."""
 
-    def __getattribute__(cls, name: str) -> Any:  # noqa: ANN401 - whatever the attribute is
+    def __getattribute__(cls, name: str) -> Any:
         if name in _ON_INSTANCES:
             return getattr(cls(), name)
         return super().__getattribute__(name)
 
-    def __getattr__(cls, name: str) -> Any:  # noqa: ANN401 - a part class
+    def __getattr__(cls, name: str) -> Any:
         if name[:1].isupper() and "_operations" in _namespace(cls):
             part = cls._resolved().parts.get(name)
             if part is not None:
@@ -55,16 +55,16 @@ class _Resolved:
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name.lstrip("_")
 
-    def __get__(self, instance: object, owner: Any) -> Any:  # noqa: ANN401 - whatever DataJoint reads
+    def __get__(self, instance: object, owner: Any) -> Any:
         if "_operations" not in _namespace(owner):
             return None
-        return getattr(owner._resolved(), self._name)  # noqa: SLF001 - its own
+        return getattr(owner._resolved(), self._name)
 
 
 class Resolved:
     """Where a linked class's tables are, as DataJoint wants to know it."""
 
-    def __init__(self, cls: Any, place: Place) -> None:  # noqa: ANN401 - DataJoint is untyped
+    def __init__(self, cls: Any, place: Place) -> None:
         self.connection = place.connection
         self.database = place.schema
         self.prefix = place.table[: len(place.table) - len(place.table.lstrip("#_"))]
@@ -79,7 +79,7 @@ def _heading(place: Place, table: str) -> Heading:
     return Heading(table_info=info)
 
 
-class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - DataJoint is untyped
+class LinkedTable(UserTable, metaclass=LinkedMeta):
     """A local table whose rows come from a source table on another server.
 
     Reading, joining and `-> ` need the local server alone once the table exists; `source`, `pull`, `refresh`, `delete`,
@@ -108,7 +108,7 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - Data
 
     _operations: Operations
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a part class
+    def __getattr__(self, name: str) -> Any:
         if name[:1].isupper():
             return getattr(type(self), name)
         if name in ways.REFUSED:
@@ -116,7 +116,7 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - Data
         message = f"{type(self).__name__!r} object has no attribute {name!r}"
         raise AttributeError(message)
 
-    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:  # noqa: ANN401, FBT001, FBT002
+    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
         """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
         check(self, restriction)
         return super().restrict(restriction, semantic_check=semantic_check)
@@ -126,7 +126,7 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - Data
         """The source table, to browse and to pull from; connects to the source."""
         return self._operations.source()
 
-    def pull(self, *restrictions: Any) -> PullResult:  # noqa: ANN401
+    def pull(self, *restrictions: Any) -> PullResult:
         """Pull what satisfies all `restrictions` (any that DataJoint knows, on the source table); none pulls everything.
 
         Entities that are local already, whose deletion was requested, or that another transfer is at work on are left.
@@ -143,8 +143,8 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - Data
 
     def delete(
         self,
-        transaction: bool = True,  # noqa: FBT001, FBT002 - DataJoint's signature
-        prompt: bool | None = None,  # noqa: FBT001
+        transaction: bool = True,
+        prompt: bool | None = None,
         part_integrity: str = "enforce",
     ) -> DeleteResult:
         """Delete the rows with all that depends on them, and release them at the source, or approve their deletion.
@@ -157,7 +157,7 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - Data
             _refuse("delete", type(self).__name__, "A linked table is deleted from whole, in a transaction of its own.")
         return self._operations.delete(selection_of(self), prompt=prompt)
 
-    def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:  # noqa: ARG002, FBT001
+    def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:
         """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
         self._outside("drop")
         if self.restriction:
@@ -173,13 +173,13 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - Data
         self._outside("adopt")
         self._operations.adopt()
 
-    def insert(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def insert(self, *args: Any, **kwargs: Any) -> Any:
         """Insert rows that did not come from the source, where Link allows it."""
         if not self._operations.allow_direct_insert or kwargs.get("replace"):
             _refuse("insert", type(self).__name__, ways.ALLOW)
         return super().insert(*args, **kwargs)
 
-    def insert1(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def insert1(self, *args: Any, **kwargs: Any) -> Any:
         """Insert a row that did not come from the source, where Link allows it."""
         if not self._operations.allow_direct_insert or kwargs.get("replace"):
             _refuse("insert1", type(self).__name__, ways.ALLOW)
@@ -192,13 +192,13 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):  # type: ignore[misc] - Data
             raise InTransaction(operation=operation)
 
 
-class LinkedPart(Part, metaclass=PartMeta):  # type: ignore[misc] - DataJoint is untyped
+class LinkedPart(Part, metaclass=PartMeta):
     """A part of a linked table: read it as any table; its rows come and go with their masters."""
 
     definition = "a linked table is declared from its source"
 
 
-def _part(cls: Any, place: Place, name: str, table: str) -> type:  # noqa: ANN401
+def _part(cls: Any, place: Place, name: str, table: str) -> type:
     facts = {
         "_master": cls,
         "_connection": place.connection,
@@ -223,7 +223,7 @@ def _refusing(method: str, table: str, instead: str) -> Callable[..., None]:
 
 
 def _refused(method: str, instead: str) -> Callable[..., None]:
-    def refuse(self: Any, *_: object, **__: object) -> None:  # noqa: ANN401
+    def refuse(self: Any, *_: object, **__: object) -> None:
         _refuse(method, type(self).__name__, instead)
 
     refuse.__name__ = method
@@ -239,15 +239,15 @@ for _name, _instead in ways.REFUSED_ON_PARTS.items():
 
 def selection_of(expression: QueryExpression) -> str | None:
     """Return the SQL for the keys that `expression` selects; None for a whole table."""
-    if isinstance(expression, Table) and not expression.restriction and expression._top is None:  # noqa: SLF001
+    if isinstance(expression, Table) and not expression.restriction and expression._top is None:
         return None
     return str(expression.make_sql(expression.primary_key))
 
 
-class SourceTable(FreeTable):  # type: ignore[misc] - DataJoint is untyped
+class SourceTable(FreeTable):
     """The source table, read with the link user's rights: restrict it, fetch from it, pull from it."""
 
-    def __init__(self, connection: Any, full_name: str, operations: Operations) -> None:  # noqa: ANN401
+    def __init__(self, connection: Any, full_name: str, operations: Operations) -> None:
         super().__init__(connection, full_name)
         self._operations = operations
 
@@ -255,12 +255,12 @@ class SourceTable(FreeTable):  # type: ignore[misc] - DataJoint is untyped
         """Return the table itself: `Session().source()` and `Session().source` are the same."""
         return self
 
-    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:  # noqa: ANN401, FBT001, FBT002
+    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
         """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
         check(self, restriction)
         return super().restrict(restriction, semantic_check=semantic_check)
 
-    def pull(self, *restrictions: Any) -> PullResult:  # noqa: ANN401
+    def pull(self, *restrictions: Any) -> PullResult:
         """Pull the selected entities that satisfy all `restrictions` too."""
         if self._operations.local_connection.in_transaction:
             raise InTransaction(operation="pull")

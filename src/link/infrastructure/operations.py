@@ -30,7 +30,9 @@ class Place:
 class Operations(Protocol):
     """The operations of one link. Selections are SQL for the key columns; None selects the whole table."""
 
-    allow_direct_insert: bool
+    @property
+    def allow_direct_insert(self) -> bool:
+        """Whether the user may insert rows of their own."""
 
     @property
     def local_connection(self) -> dj.Connection:

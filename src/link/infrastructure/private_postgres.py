@@ -75,7 +75,17 @@ class PrivatePostgres:
         """Start the server and wait until it answers; an existing data folder is kept."""
         if not (self.folder / "data").exists():
             self._initialise()
-        command = ["postgres", "-D", str(self.folder / "data"), "-p", str(self.port), "-h", self.host, "-k", str(self.folder)]
+        command = [
+            "postgres",
+            "-D",
+            str(self.folder / "data"),
+            "-p",
+            str(self.port),
+            "-h",
+            self.host,
+            "-k",
+            str(self.folder),
+        ]
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(self._as(command), stdout=log, stderr=log, cwd=self.folder, user=_unprivileged())
         log.close()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def check(expression: QueryExpression, restriction: Any) -> None:  # noqa: ANN401 - DataJoint takes anything
+def check(expression: QueryExpression, restriction: Any) -> None:
     """Raise `BadRestriction` for a mapping that names no attribute, and for a query that lives on another connection.
 
     DataJoint takes a mapping without a matching attribute for "everything", which in a delete is a catastrophe.
@@ -37,7 +37,11 @@ def check(expression: QueryExpression, restriction: Any) -> None:  # noqa: ANN40
 
 
 def _is_list(restriction: object) -> bool:
-    return isinstance(restriction, Iterable) and not isinstance(restriction, (str, bytes)) and not hasattr(restriction, "to_records")
+    return (
+        isinstance(restriction, Iterable)
+        and not isinstance(restriction, (str, bytes))
+        and not hasattr(restriction, "to_records")
+    )
 
 
 def _check_connection(expression: QueryExpression, restriction: QueryExpression) -> None:

@@ -223,5 +223,3 @@ class Ports:
     """Seconds from some start, for results."""
     chunk: int = 10_000
     """How many entities a page or a transfer has at the most."""
-
-

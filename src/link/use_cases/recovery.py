@@ -100,4 +100,3 @@ def pages(ports: Ports, read: Callable[[Key | None, int], Keys]) -> Iterator[Key
             after = keys[-1]
         if len(keys) < ports.chunk:
             return
-

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from link.domain.keys import Key
     from link.domain.states import Inconsistency
-    from link.use_cases.ports import Difference, Removal
+    from link.use_cases.ports import Difference
 
 
 def _line(head: str, parts: Mapping[str, int], seconds: float) -> str:

@@ -28,7 +28,7 @@ BATCH = 5_000
 """Keys in one condition: a longer list turns into a full scan on MySQL (`range_optimizer_max_mem_size`)."""
 
 
-def count(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Removal:  # noqa: ANN401
+def count(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Removal:
     """Count the rows that deleting `keys` would take, the linked table first.
 
     A dependent of two masters in different batches of keys counts twice: more is shown than goes, never less.
@@ -36,7 +36,7 @@ def count(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Re
     return _summed(session, table, key, keys, lambda diagram: {ft.full_table_name: len(ft) for ft in diagram})
 
 
-def delete(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Removal:  # noqa: ANN401
+def delete(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Removal:
     """Delete `keys` with all that depends on them, leaves first, inside the caller's transaction."""
     removed = _summed(session, table, key, keys, _deleted)
     gone = {name for name, rows in removed.counts.items() if rows}
@@ -49,7 +49,7 @@ def delete(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> R
 
 def _summed(
     session: Session,
-    table: Any,  # noqa: ANN401 - DataJoint is untyped
+    table: Any,
     key: Sequence[Column],
     keys: Keys,
     each: Callable[[Any], dict[str, int]],
@@ -62,7 +62,7 @@ def _summed(
     return Removal(counts=total)
 
 
-def _diagrams(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Iterator[Any]:  # noqa: ANN401
+def _diagrams(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Iterator[Any]:
     session.connection.register(dj.Schema(session.schema, connection=session.connection, create_schema=False))
     for batch in batches(keys, BATCH):
         expression = wire.restricted(table, wire.key_literals(session, key, batch), key)
@@ -71,12 +71,12 @@ def _diagrams(session: Session, table: Any, key: Sequence[Column], keys: Keys) -
         yield diagram
 
 
-def _deleted(diagram: Any) -> dict[str, int]:  # noqa: ANN401
+def _deleted(diagram: Any) -> dict[str, int]:
     return {ft.full_table_name: ft.delete_quick(get_count=True) for ft in reversed(diagram)}
 
 
 @contextmanager
-def _explained(session: Session, table: Any) -> Iterator[None]:  # noqa: ANN401
+def _explained(session: Session, table: Any) -> Iterator[None]:
     """Translate errors of a cascade, and say which table blocks it."""
     try:
         with session.translating("DELETE"):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from link.adapters.datajoint.session import Session
 
+
 @frozen(kw_only=True)
 class RawColumn:
     """A column as a server's catalog has it, before anything is made of it."""
@@ -75,10 +76,7 @@ def parents_and_key(session: Session, schema: str, name: str) -> tuple[Mapping[s
 
 # ---- PostgreSQL: pg_catalog, because information_schema hides keys from users with SELECT only
 
-_OF = (
-    " FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace {joins}"
-    " WHERE s.nspname = %s AND c.relname = %s {more}"
-)
+_OF = " FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace {joins} WHERE s.nspname = %s AND c.relname = %s {more}"
 
 
 def _pg(session: Session, what: str, joins: str, more: str, place: tuple[str, str]) -> list[tuple[Any, ...]]:

@@ -96,9 +96,7 @@ def _table(
         )
     if session.backend == "postgresql":
         return _postgresql(session, table, columns, definitions)
-    definitions += [
-        f"{'UNIQUE ' if index.unique else ''}INDEX ({_names(session, index.columns)})" for index in table.indexes
-    ]
+    definitions += [f"{'UNIQUE ' if index.unique else ''}INDEX ({_names(session, index.columns)})" for index in table.indexes]
     comment = f" COMMENT={_literal(session, table.comment[:2000])}" if table.comment else ""
     return [f"CREATE TABLE IF NOT EXISTS {session.table(table.name)} ({', '.join(definitions)}) ENGINE=InnoDB{comment}"]
 

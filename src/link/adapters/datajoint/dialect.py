@@ -18,7 +18,7 @@ class Dialect(Protocol):
     """Starts a transaction in which all reads of registered entities see one state."""
     now: str
 
-    def id(self, value: UUID) -> Any:  # noqa: ANN401 - what the driver takes
+    def id(self, value: UUID) -> Any:
         """Return `value` as the driver takes it."""
 
     def update(self, table: str, alias: str, source: str, on: str, changes: str, where: str = "TRUE") -> str:
@@ -47,7 +47,7 @@ class PostgreSQL:
     def delete(self, table: str, alias: str, source: str, on: str, where: str = "TRUE") -> str:
         return f"DELETE FROM {table} {alias} USING {source} WHERE {on} AND {where}"
 
-    def ignore_duplicates(self, column: str) -> str:  # noqa: ARG002 - MySQL needs it
+    def ignore_duplicates(self, column: str) -> str:
         return "ON CONFLICT DO NOTHING"
 
 

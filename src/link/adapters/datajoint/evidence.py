@@ -54,19 +54,19 @@ class SourceTables:
         return [self.session.quote(column.name) for column in self.entity.master.key]
 
     def columns(self, alias: str) -> str:
-        """The key columns of `alias`, as they are."""
+        """Return the key columns of `alias`, as they are."""
         return ", ".join(f"{alias}.{key}" for key in self.keys)
 
     def wires(self, alias: str) -> str:
-        """The key columns of `alias` as text that can travel."""
+        """Return the key columns of `alias` as text that can travel."""
         return ", ".join(wire.render(self.session, column, alias) for column in self.entity.master.key)
 
     def same(self, one: str, other: str) -> str:
-        """The condition that two aliases have the same key."""
+        """Return the condition that two aliases have the same key."""
         return " AND ".join(f"{one}.{key} = {other}.{key}" for key in self.keys)
 
     def flagged(self, flags: str, alias: str = "o") -> str:
-        """The condition that the row of `alias` is in the flag table `flags`."""
+        """Return the condition that the row of `alias` is in the flag table `flags`."""
         return f"EXISTS (SELECT 1 FROM {flags} f WHERE {self.same('f', alias)})"
 
     @property

@@ -46,9 +46,7 @@ def _plain(session: Session, name: str) -> str:
 def _grant(session: Session, names: OutboundNames, role: str) -> None:
     to = "PUBLIC" if role == "public" else session.quote(role)
     session.query(f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to}")
-    allowed = session.query(
-        "SELECT has_schema_privilege(%s, %s, 'USAGE')", (role, session.schema)
-    )
+    allowed = session.query("SELECT has_schema_privilege(%s, %s, 'USAGE')", (role, session.schema))
     if not allowed[0][0]:
         raise PrivilegeMissing(
             server=session.server,

@@ -20,6 +20,7 @@ from link.domain.errors import PrivilegeMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from uuid import UUID
 
     from link.adapters.datajoint.layout import OutboundNames
@@ -35,7 +36,7 @@ class Guard(Protocol):
     def hold(self, session: Session, transfer: UUID) -> None:
         """Hold the rows that `transfer` has just registered, in the same transaction."""
 
-    def lifted(self, session: Session, groups: Callable[[], Sequence[UUID]]) -> Iterator[None]:
+    def lifted(self, session: Session, groups: Callable[[], Sequence[UUID]]) -> AbstractContextManager[None]:
         """Allow the block to set `link_held` to NULL and to delete rows of `groups`, the transfers that registered them."""
 
 
@@ -49,7 +50,7 @@ class TriggerGuard:
         """Do nothing."""
 
     @contextmanager
-    def lifted(self, session: Session, groups: Callable[[], Sequence[UUID]]) -> Iterator[None]:  # noqa: ARG002
+    def lifted(self, session: Session, groups: Callable[[], Sequence[UUID]]) -> Iterator[None]:
         """Do nothing."""
         yield
 
@@ -174,8 +175,7 @@ def _guard_rows(session: Session, names: OutboundNames) -> None:
 def held_groups(session: Session, names: OutboundNames, relation: str, on: str, args: Sequence[object]) -> list[UUID]:
     """Return the transfers that hold the outbound rows (alias o) joining `relation`."""
     rows = session.query(
-        f"SELECT DISTINCT o.{HELD} FROM {relation} JOIN {session.table(names.master)} o ON {on}"
-        f" WHERE o.{HELD} IS NOT NULL",
+        f"SELECT DISTINCT o.{HELD} FROM {relation} JOIN {session.table(names.master)} o ON {on} WHERE o.{HELD} IS NOT NULL",
         args,
     )
     return [read_id(row[0]) for row in rows]

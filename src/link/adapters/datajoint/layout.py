@@ -122,9 +122,7 @@ def outbound(session: Session, names: OutboundNames, source: TableModel, columns
     keys = ", ".join(session.quote(column.name) for column in source.key)
     extra = [f"{TRANSFER} {id_type} NOT NULL", f"{HELD} {id_type} NULL"]
     master = _keyed(session, names.master, [*columns, *extra], keys, session.table(source.name, source.schema))
-    flags = (
-        _keyed(session, name, columns, keys, session.table(names.master)) for name in (names.requested, names.approved)
-    )
+    flags = (_keyed(session, name, columns, keys, session.table(names.master)) for name in (names.requested, names.approved))
     return [master, *flags]
 
 

@@ -10,7 +10,7 @@ from datajoint import lineage
 
 from link.adapters.datajoint import catalog, declaration, grants, guard, layout, snapshot
 from link.adapters.datajoint.dialect import dialect, read_id
-from link.adapters.datajoint.model import EntityModel
+from link.adapters.datajoint.model import EntityModel, TableModel
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import DeclarationChanged, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken
 
@@ -47,7 +47,8 @@ def table_exists(session: Session, name: str) -> bool:
         )
     else:
         found = session.query(
-            "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s", (session.schema, name)
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+            (session.schema, name),
         )
     return bool(found)
 
@@ -115,11 +116,11 @@ def local_declaration(session: Session, linked: Linked) -> EntityModel:
     return EntityModel(backend=session.backend, master=ordered[0], parts=tuple(ordered[1:]))
 
 
-def _ordered(source: catalog.TableModel, copy: catalog.TableModel) -> catalog.TableModel:
+def _ordered(source: TableModel, copy: TableModel) -> TableModel:
     """Return the copy with its columns in the source's order, which is the order on the wire."""
     own = {column.name: column for column in copy.columns}
     columns = tuple(own[column.name] for column in source.columns)
-    return catalog.TableModel(schema=copy.schema, name=copy.name, comment=copy.comment, columns=columns, indexes=copy.indexes)
+    return TableModel(schema=copy.schema, name=copy.name, comment=copy.comment, columns=columns, indexes=copy.indexes)
 
 
 def forget(session: Session, table: str) -> None:

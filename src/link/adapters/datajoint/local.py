@@ -132,8 +132,7 @@ class DataJointLocal:
     def _decide(self, session: Session, transfer: Transfer, outcome: Outcome) -> None:
         speech = dialect(session)
         session.query(
-            f"INSERT INTO {session.table(DECISIONS)} (transfer, outcome, decided)"
-            f" VALUES ({speech.uuid}, %s, {speech.now})",
+            f"INSERT INTO {session.table(DECISIONS)} (transfer, outcome, decided) VALUES ({speech.uuid}, %s, {speech.now})",
             (speech.id(transfer.id), outcome.value),
         )
 
@@ -186,7 +185,7 @@ class DataJointLocal:
         session = self.session()
         return cascade.count(session, self._table(session), self._key, keys)
 
-    def _table(self, session: Session) -> Any:  # noqa: ANN401 - DataJoint is untyped
+    def _table(self, session: Session) -> Any:
         name = session.connection.adapter.make_full_table_name(session.schema, self.copies.master.name)
         return dj.FreeTable(session.connection, name)
 

@@ -72,9 +72,7 @@ class DataJointOutbound:
         tables = self.tables()
         relation, args = self._relation(tables, keys)
         names = ", ".join(f"k.c{index} AS {key}" for index, key in enumerate(tables.keys))
-        found = tables.evidence(
-            f"(SELECT k.n, {names} FROM {relation}) x{{joins}} ORDER BY x.n", args
-        )
+        found = tables.evidence(f"(SELECT k.n, {names} FROM {relation}) x{{joins}} ORDER BY x.n", args)
         return [evidence for _, evidence in found]
 
     def rows(self, transfer: Transfer, after: Key | None, limit: int) -> Sequence[Key]:
@@ -220,7 +218,7 @@ class DataJointOutbound:
                 self._release(tables, released)
         return Settled(released=len(released), approved=len(approved))
 
-    def _lifted(self, tables: SourceTables, keys: Keys) -> Any:  # noqa: ANN401 - a context manager
+    def _lifted(self, tables: SourceTables, keys: Keys) -> Any:
         relation, args = self._relation(tables, keys)
         on = wire.key_join(tables.session, tables.entity.master.key, "o")
         return self.guard.lifted(tables.session, lambda: held_groups(tables.session, tables.names, relation, on, args))
@@ -300,7 +298,7 @@ def _update_args(backend: str, changes: tuple[Any, ...], relation: Sequence[Any]
     return (*changes, *relation) if backend == "postgresql" else (*relation, *changes)
 
 
-def _tried(unit: Callable[[], Any]) -> Any:  # noqa: ANN401 - returns what the unit returns
+def _tried(unit: Callable[[], Any]) -> Any:
     """Run a unit that undoes itself whole, again where the server called it off."""
     for attempt in range(TRIES):
         try:

@@ -82,7 +82,7 @@ class Session:
         """
         self.statements += 1
         with self.translating(statement):
-            cursor = self.connection.adapter.get_cursor(self.connection._conn)  # noqa: SLF001
+            cursor = self.connection.adapter.get_cursor(self.connection._conn)
             cursor.execute(statement, tuple(args))
             rows = list(cursor.fetchall()) if cursor.description else []
         return rows, int(cursor.rowcount)
@@ -104,13 +104,13 @@ class Session:
         Raises `OutcomeUnknown` where the reply to COMMIT is lost; `transfer` is what the error then speaks of.
         """
         self.query(begin or self._begin)
-        self.connection._in_transaction = True  # noqa: SLF001 - DataJoint's own delete asks for it
+        self.connection._in_transaction = True
         try:
             yield
         except BaseException:
             self._rollback()
             raise
-        self.connection._in_transaction = False  # noqa: SLF001
+        self.connection._in_transaction = False
         try:
             self.query("COMMIT")
         except ConnectionLost as error:
@@ -121,7 +121,7 @@ class Session:
         return "BEGIN" if self.backend == "postgresql" else "START TRANSACTION"
 
     def _rollback(self) -> None:
-        self.connection._in_transaction = False  # noqa: SLF001
+        self.connection._in_transaction = False
         if self.lost:
             return
         try:

@@ -37,9 +37,7 @@ class DataJointSource:
             f" ORDER BY {order}",
             (*args, limit),
         )
-        return Page(
-            keys=[key for key, _ in found], evidence=[evidence for _, evidence in found], last=len(found) < limit
-        )
+        return Page(keys=[key for key, _ in found], evidence=[evidence for _, evidence in found], last=len(found) < limit)
 
     def read(self, keys: Keys) -> Chunk:
         """Return the entities of `keys` as they are now, for comparison."""

@@ -6,10 +6,9 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from attrs import define
 from datajoint import errors as dj_errors
 
-from link.domain.errors import ConnectionLost, LinkError, PacketTooLarge, PrivilegeMissing, ServerRefused
+from link.domain.errors import ConnectionLost, LinkError, PacketTooLarge, PrivilegeMissing, ServerRefused, error_class
 
 if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
@@ -27,7 +26,7 @@ class Refusal(Enum):
     OTHER = "other"
 
 
-@define(auto_exc=True, kw_only=True, eq=False, repr=False, str=False, slots=False)
+@error_class
 class Refused(ServerRefused):
     """A server refused a statement for a reason that the adapters can tell."""
 

@@ -88,12 +88,12 @@ def key_literals(session: Session, columns: Sequence[Column], keys: Keys) -> str
     return f"(({names}) IN (({listed})))"
 
 
-def restricted(expression: Any, condition: str, columns: Sequence[Column]) -> Any:  # noqa: ANN401 - DataJoint is untyped
+def restricted(expression: Any, condition: str, columns: Sequence[Column]) -> Any:
     """Return a DataJoint expression with an SQL condition added as it is, past DataJoint's parsing of strings."""
     result = copy.copy(expression)
-    result._restriction = type(expression.restriction)([*expression.restriction, condition])  # noqa: SLF001
+    result._restriction = type(expression.restriction)([*expression.restriction, condition])
     names = {column.name for column in columns}
-    result._restriction_attributes = {*expression.restriction_attributes, *names}  # noqa: SLF001
+    result._restriction_attributes = {*expression.restriction_attributes, *names}
     return result
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from link.adapters.datajoint.model import Column, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from link.adapters.datajoint.session import Session
     from link.domain.keys import Key, Keys
@@ -97,7 +97,7 @@ def literal(session: Session, column: Column, value: str) -> str:
         return value
     if column.kind is Kind.UUID:
         return f"X'{bytes.fromhex(value).hex()}'"
-    return str(session.connection._conn.escape(value))  # noqa: SLF001 - escaping is the driver's
+    return str(session.connection._conn.escape(value))
 
 
 def size(name: str, column: Column) -> str:  # noqa: ARG001 - PostgreSQL needs the column
@@ -112,7 +112,9 @@ def insert(session: Session, table: str, columns: Sequence[Column], rows: Iterab
     readers = [_READERS.get(column.kind, _as_it_is) for column in columns]
     inserted = 0
     for batch in _batches(rows):
-        values = [read(value) if value is not None else None for row in batch for read, value in zip(readers, row, strict=True)]
+        values = [
+            read(value) if value is not None else None for row in batch for read, value in zip(readers, row, strict=True)
+        ]
         inserted += session.change(f"INSERT INTO {table} ({names}) VALUES {', '.join([one] * len(batch))}", values)
     return inserted
 
@@ -131,8 +133,8 @@ def _batches(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
         yield batch
 
 
-def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - text or bytes
+def _as_it_is(value: Any) -> Any:
     return value
 
 
-_READERS = {Kind.UUID: bytes.fromhex, Kind.BOOL: int}
+_READERS: dict[Kind, Callable[[Any], Any]] = {Kind.UUID: bytes.fromhex, Kind.BOOL: int}

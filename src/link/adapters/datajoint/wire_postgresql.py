@@ -56,7 +56,7 @@ def key_after(names: Sequence[str], columns: Sequence[Column], after: Key) -> tu
 
 def literal(session: Session, column: Column, value: str) -> str:  # noqa: ARG001 - MySQL needs the column
     """Return `value` as a literal escaped by the driver; in a comparison it takes the column's type by itself."""
-    cursor = session.connection._conn.cursor()  # noqa: SLF001 - escaping is the driver's
+    cursor = session.connection._conn.cursor()
     return str(cursor.mogrify("%s", (value,)).decode())
 
 
@@ -74,7 +74,7 @@ def insert(session: Session, table: str, columns: Sequence[Column], rows: Iterab
     for batch in _batches(rows):
         session.statements += 1
         with session.translating(statement):
-            cursor = session.connection._conn.cursor()  # noqa: SLF001 - DataJoint has no COPY
+            cursor = session.connection._conn.cursor()
             cursor.copy_expert(statement, batch)
             inserted += cursor.rowcount
     return inserted
