@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import attrs
 import pytest
 
 from link.domain import errors
@@ -76,8 +77,6 @@ class Contract:
 
     def test_pages_may_end_anywhere(self, bench, ports):
         """Pages of one key pull the same as one page of all."""
-        import attrs
-
         assert pull(attrs.evolve(ports, chunk=1)).pulled == 3
         assert bench.local() == {A, B, C}
 

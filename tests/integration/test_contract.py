@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contract
 import datajoint as dj
 import pytest
+
+import contract
 
 SQL_KEYS = "word"
 
@@ -44,9 +45,7 @@ class ServerBench:
     def lose(self, *keys):
         for (word,) in keys:
             for table in ("item__deletion_requested", "item__piece", "item"):
-                self.lab_l.server.query(
-                    self.lab_l.user, f"DELETE FROM {self.lab_l.table(table)} WHERE word = %s", (word,)
-                )
+                self.lab_l.server.query(self.lab_l.user, f"DELETE FROM {self.lab_l.table(table)} WHERE word = %s", (word,))
 
     def ports(self):
         opened = self.item._operations._ports()

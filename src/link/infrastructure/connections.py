@@ -1,4 +1,4 @@
-"""Opens connections: the user's own are DataJoint's, a source's have a configuration of their own, the protocol's are private."""
+"""Opens connections: a source's have a configuration of their own, the protocol's are private and never reconnect."""
 
 from __future__ import annotations
 
@@ -76,14 +76,17 @@ def session(known: dj.Connection, schema: str) -> Session:
 def _explained(server: str, user: str) -> Iterator[None]:
     """Raise one of Link's errors for a failed connection; the original one has the password in its frames."""
     logger = logging.getLogger("datajoint")
-    quiet = logger.level
-    logger.setLevel(logging.ERROR)  # DataJoint announces each connection, and a fallback to plaintext on a wrong password
+    logger.addFilter(_only_errors)  # DataJoint announces each connection, and a fallback to plaintext on a wrong password
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each is translated
         raise _translated(error, server, user) from None
     finally:
-        logger.setLevel(quiet)
+        logger.removeFilter(_only_errors)
+
+
+def _only_errors(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def _translated(error: Exception, server: str, user: str) -> Exception:

@@ -27,7 +27,7 @@ class LazySchema(_Schema):
     Raises on first use: `SettingMissing`, `LoginFailed`, `ServerUnreachable`.
     """
 
-    def __init__(  # noqa: PLR0913 - a connection has that many settings
+    def __init__(
         self,
         schema_name: str,
         context: dict[str, Any] | None = None,

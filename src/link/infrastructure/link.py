@@ -22,7 +22,7 @@ class Link:
     Nothing connects before the class is used.
     """
 
-    def __init__(  # noqa: PLR0913 - the user's contract
+    def __init__(
         self,
         local_schema: LazySchema,
         source_schema: LazySchema,

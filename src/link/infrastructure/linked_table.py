@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from datajoint.expression import QueryExpression
 from datajoint.heading import Heading
 from datajoint.table import FreeTable, Table
 from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
@@ -15,6 +14,8 @@ from link.infrastructure.restrictions import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from datajoint.expression import QueryExpression
 
     from link.infrastructure.operations import Operations, Place
     from link.use_cases.results import DeleteResult, PullResult, RefreshResult

@@ -75,9 +75,7 @@ def _delete(ports: Ports, keys: Keys, marked: Keys, confirmed: Removal) -> tuple
         return ports.local.commit_delete(None, keys, confirmed), Settled()
     transfer = Transfer(operation=Operation.DELETE, owner=ports.owner)
     try:
-        for batch in batches(marked, ports.chunk):
-            if ports.outbound.mark(transfer, batch) != len(batch):
-                raise _busy(ports, batch)
+        _mark(ports, transfer, marked)
         removed = ports.local.commit_delete(transfer, keys, confirmed)
     except BaseException as error:
         outcome = settle_failure(ports, transfer) if isinstance(error, LinkError) else None
@@ -85,3 +83,9 @@ def _delete(ports: Ports, keys: Keys, marked: Keys, confirmed: Removal) -> tuple
             raise
         return confirmed, Settled()
     return removed, finish(ports, transfer, Outcome.DONE)
+
+
+def _mark(ports: Ports, transfer: Transfer, keys: Keys) -> None:
+    for batch in batches(keys, ports.chunk):
+        if ports.outbound.mark(transfer, batch) != len(batch):
+            raise _busy(ports, batch)

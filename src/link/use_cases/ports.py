@@ -197,16 +197,16 @@ class Local(Protocol):
 
 
 class Progress(Protocol):
-    """Told how far an operation is."""
+    """Is told how far an operation is."""
 
     def begin(self, task: str) -> None:
-        """`task` starts; how many entities it will be is not known."""
+        """Hear that `task` starts; how many entities it will be is not known."""
 
     def advance(self, entities: int) -> None:
-        """`entities` more are done."""
+        """Hear that `entities` more are done."""
 
     def end(self) -> None:
-        """The task is over, or has failed."""
+        """Hear that the task is over, or has failed."""
 
 
 @frozen(kw_only=True)

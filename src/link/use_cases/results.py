@@ -76,7 +76,7 @@ class RefreshResult:
             "withdrawn approvals released": self.released,
             "transfers recovered": self.recovered,
         }
-        return _line(f"{self.requested:,} deletions requested", parts, self.seconds)
+        return _line(f"{self.requested:,} deletion{'s' if self.requested != 1 else ''} requested", parts, self.seconds)
 
 
 class DeleteResult(int):

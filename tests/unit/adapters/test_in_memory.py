@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contract
 import pytest
 
+import contract
 from link.adapters.in_memory import Run, World
 
 

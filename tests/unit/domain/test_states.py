@@ -51,7 +51,9 @@ def test_a_lost_row_is_taken_again_unless_its_deletion_was_requested():
 
 def test_registrations_are_given_up_by_undone_pulls_and_done_deletes_only():
     """The rule of finishing, for all four cases."""
-    cases = {(operation, outcome): gives_up_registrations(operation, outcome) for operation in Operation for outcome in Outcome}
+    cases = {
+        (operation, outcome): gives_up_registrations(operation, outcome) for operation in Operation for outcome in Outcome
+    }
     assert [case for case, gives in cases.items() if gives] == [
         (Operation.PULL, Outcome.ABANDONED),
         (Operation.DELETE, Outcome.DONE),

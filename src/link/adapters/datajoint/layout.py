@@ -5,8 +5,8 @@ At the source, in the outbound schema (all tables of one such schema share the f
 | table | one row a | columns |
 |---|---|---|
 | `~link_journal` | transfer | transfer, owner, link, operation, entities, opened, closed, who, version |
-| `~link_outbound` | outbound table | outbound_table, link, source_schema, source_table, local_server, local_table, guard, layout, made |
-| `<x>_outbound` | registered entity | the source's key, link_transfer (the last one), link_held (the one that registered it; NULL: approved) |
+| `~link_outbound` | outbound table | outbound_table, link, source_schema, source_table, local_server, … |
+| `<x>_outbound` | registered entity | the source's key, link_transfer (last), link_held (registering; NULL: approved) |
 | `<x>_outbound__deletion_requested` | request of lab S | the source's key |
 | `<x>_outbound__deletion_approved` | answer of lab L | the source's key |
 

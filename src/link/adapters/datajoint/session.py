@@ -92,7 +92,7 @@ class Session:
         """Turn what the driver or DataJoint raises in the block into one of Link's errors."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each is translated
             raised = self.translate(error, self, statement)
             self.lost = self.lost or isinstance(raised, ConnectionLost)
             raise raised from None

@@ -74,7 +74,7 @@ class World:
     alive: set[UUID] = field(factory=set)
     delayed: list[Callable[[], None]] = field(factory=list)
     """COMMITs under way."""
-    at_step: Callable[[UUID, str], Fault | None] = field(default=lambda owner, step: None)
+    at_step: Callable[[UUID, str], Fault | None] = field(default=lambda _owner, _step: None)
     """Called with the run and the name of each step before it is taken; what it returns happens to the run."""
 
     # ---- lab S, with plain DataJoint
