@@ -47,8 +47,11 @@ def delete(ports: Ports, selection: object, confirm: Callable[[Removal], bool]) 
 
 def _plan(ports: Ports, keys: Keys) -> Plan:
     """Decide from fresh evidence what is to be done with `keys`; raise where something stands in the way."""
-    seen = [evidence for batch in batches(keys, ports.chunk) for evidence in ports.outbound.evidence(batch)]
-    plan = plan_delete(whole_evidence(seen, range(len(keys))))
+    evidence = []
+    for batch in batches(keys, ports.chunk):
+        seen = ports.outbound.evidence(batch)
+        evidence += whole_evidence(seen, ports.local.present(batch))
+    plan = plan_delete(evidence)
     if plan[Action.WAIT]:
         raise _busy(ports, pick(keys, plan[Action.WAIT]))
     if plan.inconsistent:

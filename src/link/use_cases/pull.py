@@ -9,7 +9,7 @@ from attrs import define, field
 from link.domain.errors import LinkError
 from link.domain.keys import pick
 from link.domain.planning import Action, Plan, plan_pull
-from link.domain.states import Evidence, Inconsistency
+from link.domain.states import Evidence, Inconsistency, State, classify
 from link.domain.transfers import Operation, Outcome, Transfer
 from link.use_cases.ports import Difference, Ports, SourceEvidence
 from link.use_cases.recovery import approve_lost, finish, recover, settle_failure
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from link.domain.keys import Key, Keys
     from link.use_cases.ports import Page
+
+
+SURPRISING = {State.LOCAL_ONLY, State.LOST_LOCALLY, *Inconsistency}
+"""What is looked at twice before anything is made of it."""
 
 
 @define
@@ -87,8 +91,24 @@ def whole_evidence(source: Sequence[SourceEvidence], present: Sequence[int]) -> 
     ]
 
 
+def _looked_at(ports: Ports, page: Page) -> list[Evidence]:
+    """Look at both servers, twice where the first look is surprising.
+
+    The looks are not at one instant: a row that another process pulls or deletes between them seems to be local only or
+    lost. What is local was registered before, so a second look at the source after the local one tells.
+    """
+    evidence = whole_evidence(page.evidence, ports.local.present(page.keys))
+    unsure = [position for position, seen in enumerate(evidence) if classify(seen) in SURPRISING]
+    if unsure:
+        keys = pick(page.keys, unsure)
+        again = whole_evidence(ports.outbound.evidence(keys), ports.local.present(keys))
+        for position, seen in zip(unsure, again, strict=True):
+            evidence[position] = seen
+    return evidence
+
+
 def _pull_page(ports: Ports, page: Page, tally: _Tally) -> None:
-    plan = plan_pull(whole_evidence(page.evidence, ports.local.present(page.keys)))
+    plan = plan_pull(_looked_at(ports, page))
     tally.already_local += len(plan[Action.KEEP])
     tally.held_back += len(plan[Action.HOLD_BACK])
     tally.busy += len(plan[Action.WAIT])

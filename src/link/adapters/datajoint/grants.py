@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from link.adapters.datajoint.line import set_up_alone
 from link.domain.errors import PrivilegeMissing
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ def look_after(session: Session, names: OutboundNames, source: TableModel) -> No
     On PostgreSQL, DataJoint's delete fails for a user who cannot see a table that depends on the source, for unshared rows
     too. MySQL has no such trouble, and no rights that the link user could pass on.
     """
-    if session.backend != "postgresql":
+    if session.backend != "postgresql" or not _left_out(session, names, source):
         return
-    for role in _left_out(session, names, source):
-        _grant(session, names, role)
+    with set_up_alone(session):
+        for role in _left_out(session, names, source):
+            _grant(session, names, role)
 
 
 def _left_out(session: Session, names: OutboundNames, source: TableModel) -> list[str]:

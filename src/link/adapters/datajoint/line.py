@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import NAMESPACE_OID, uuid5
 
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from uuid import UUID
 
     from link.adapters.datajoint.session import Session
@@ -107,3 +109,19 @@ def lock_is_held(session: Session, owner: UUID) -> bool:
         )
         return bool(held)
     return session.query("SELECT IS_USED_LOCK(%s)", (_name(owner),))[0][0] is not None
+
+
+@contextmanager
+def set_up_alone(session: Session) -> Iterator[None]:
+    """Keep other processes from making Link's tables in the same schema at the same time, which servers answer with errors."""
+    name = uuid5(NAMESPACE_OID, f"link set-up of {session.schema}")
+    if session.backend == "postgresql":
+        session.query("SELECT pg_advisory_lock(%s)", (_number(name),))
+    else:
+        session.query("SELECT GET_LOCK(%s, %s)", (_name(name), LOCK_SECONDS))
+    try:
+        yield
+    finally:
+        if not session.lost:
+            release = "SELECT pg_advisory_unlock(%s)" if session.backend == "postgresql" else "SELECT RELEASE_LOCK(%s)"
+            session.query(release, (_number(name) if session.backend == "postgresql" else _name(name),))

@@ -10,6 +10,7 @@ from datajoint import lineage
 
 from link.adapters.datajoint import catalog, declaration, grants, guard, layout, snapshot
 from link.adapters.datajoint.dialect import dialect, read_id
+from link.adapters.datajoint.line import set_up_alone
 from link.adapters.datajoint.model import EntityModel, TableModel
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import DeclarationChanged, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken
@@ -61,21 +62,29 @@ def read_linked(session: Session, class_name: str) -> Linked | None:
     if not table_exists(session, layout.TABLES):
         return None
     names = [tier + catalog.snake_case(class_name) for tier in catalog.TIERS]
-    found = session.query(
-        f"SELECT table_name, link, server, model FROM {session.table(layout.TABLES)} WHERE table_name IN (%s, %s, %s, %s)",
-        names,
-    )
-    for name, link, server, model in found:
-        if table_exists(session, name):
-            text = model.decode() if isinstance(model, bytes) else model
-            return Linked(link=read_id(link), table=name, source=snapshot.load(text), server=server)
-    return None
+    return next((found for name in names if (found := read_linked_table(session, name)) is not None), None)
+
+
+def read_linked_table(session: Session, table: str) -> Linked | None:
+    """Return the linked table of this name, or None where it is not linked or does not exist (any more)."""
+    found = session.query(f"SELECT link, server, model FROM {session.table(layout.TABLES)} WHERE table_name = %s", (table,))
+    if not found or not table_exists(session, table):
+        return None
+    link, server, model = found[0]
+    text = model.decode() if isinstance(model, bytes) else model
+    return Linked(link=read_id(link), table=table, source=snapshot.load(text), server=server)
 
 
 def declare(session: Session, entity: EntityModel, source: str, outbound: str) -> None:
     """Make the local tables; doing it again after an interruption goes on where it was interrupted."""
-    for statement in layout.local(session):
-        session.query(statement)
+    with set_up_alone(session):
+        for statement in layout.local(session):
+            session.query(statement)
+        if read_linked_table(session, entity.master.name) is None:
+            _declare(session, entity, source, outbound)
+
+
+def _declare(session: Session, entity: EntityModel, source: str, outbound: str) -> None:
     make = [*declaration.copy_statements(entity, session), *declaration.requests_statements(entity, session)]
     if session.backend == "postgresql":
         with session.transaction("of the local declaration"):
@@ -147,7 +156,8 @@ def claim(session: Session, entity: EntityModel, mine: Claim) -> guard.Guard:
     kind = _registered(session, names, entity, mine)
     if kind is None:
         try:
-            kind = _make(session, names, entity, mine)
+            with set_up_alone(session):
+                kind = _registered(session, names, entity, mine) or _make(session, names, entity, mine)
         except Refused as error:
             if error.refusal is not Refusal.LOCK_TIMEOUT:
                 raise
