@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -239,9 +240,7 @@ def test_another_links_transfer_is_never_touched(labs, opened):
     _, _, session = labs
     session.pull({"subject": "m0"})
     ports = opened()
-    import uuid
-
-    stranger = attrs.evolve(ports.outbound, link=uuid.uuid4()) if attrs.has(type(ports.outbound)) else None
+    stranger = attrs.evolve(ports.outbound, link=uuid.uuid4())
     transfer = Transfer(operation=Operation.PULL)
     stranger.register(transfer, [("m1", "1")], [])
     result = session.pull({"subject": "m1"})
