@@ -163,9 +163,9 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):
         self._outside("drop")
         if self.restriction:
             _refuse("drop", type(self).__name__, "Call drop() without a restriction.")
-        if self._operations.drop(prompt=prompt):
-            cls = type(self)
-            for name in cls._resolved().parts:
+        cls = type(self)
+        if self._operations.drop(prompt=prompt) and "_known" in vars(cls):
+            for name in cls._known.parts:
                 delattr(cls, name)
             del cls._known
 

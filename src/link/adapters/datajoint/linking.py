@@ -10,7 +10,7 @@ from datajoint import lineage
 
 from link.adapters.datajoint import catalog, declaration, grants, guard, layout, snapshot
 from link.adapters.datajoint.dialect import dialect, read_id
-from link.adapters.datajoint.line import set_up_alone
+from link.adapters.datajoint.line import LOCK_SECONDS, set_up_alone
 from link.adapters.datajoint.model import EntityModel, TableModel
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import DeclarationChanged, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken
@@ -162,7 +162,7 @@ def claim(session: Session, entity: EntityModel, mine: Claim) -> guard.Guard:
             if error.refusal is not Refusal.LOCK_TIMEOUT:
                 raise
             holders = grants.lock_holders(session, entity.master)
-            raise LockWait(table=entity.master.name, holders=holders, seconds=10) from None
+            raise LockWait(table=entity.master.name, holders=holders, seconds=LOCK_SECONDS) from None
     grants.look_after(session, names, entity.master)
     return guard.make_guard(kind, names)
 

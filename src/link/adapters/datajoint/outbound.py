@@ -9,11 +9,13 @@ from attrs import define
 
 from link.adapters.datajoint import rows, wire
 from link.adapters.datajoint.dialect import dialect, read_id
+from link.adapters.datajoint.grants import lock_holders
 from link.adapters.datajoint.guard import held_groups
 from link.adapters.datajoint.layout import HELD, TRANSFER
-from link.adapters.datajoint.line import lock_is_held
+from link.adapters.datajoint.line import LOCK_SECONDS, lock_is_held
 from link.adapters.datajoint.source import after_condition
 from link.adapters.datajoint.translation import Refusal, Refused
+from link.domain.errors import LockWait
 from link.domain.transfers import OpenTransfer, Operation, Transfer
 from link.use_cases.ports import Chunk, Settled
 
@@ -108,7 +110,7 @@ class DataJointOutbound:
 
     def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
         """Open the transfer, register, and read: one transaction, tried again when the server calls it off."""
-        return _tried(lambda: self._register(self.tables(), transfer, fresh, lost))
+        return self._tried(lambda: self._register(self.tables(), transfer, fresh, lost))
 
     def _register(self, tables: SourceTables, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
         session, speech = tables.session, dialect(tables.session)
@@ -161,7 +163,7 @@ class DataJointOutbound:
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
         """Put the registrations of `keys` under the transfer; return how many of them are under it now."""
-        return _tried(lambda: self._mark(self.tables(), transfer, keys))
+        return self._tried(lambda: self._mark(self.tables(), transfer, keys))
 
     def _mark(self, tables: SourceTables, transfer: Transfer, keys: Keys) -> int:
         session, speech = tables.session, dialect(tables.session)
@@ -196,7 +198,7 @@ class DataJointOutbound:
 
     def give_up(self, transfer: Transfer, keys: Keys) -> Settled | None:
         """Take the registrations of `keys` away, or do nothing where the transfer is closed already."""
-        return _tried(lambda: self._give_up(self.tables(), transfer, keys))
+        return self._tried(lambda: self._give_up(self.tables(), transfer, keys))
 
     def _give_up(self, tables: SourceTables, transfer: Transfer, keys: Keys) -> Settled | None:
         with tables.session.transaction(transfer.id):
@@ -266,7 +268,7 @@ class DataJointOutbound:
 
     def release_withdrawn(self, keys: Keys) -> int:
         """Release the settled, approved and no longer requested ones of `keys`."""
-        return _tried(lambda: self._release_withdrawn(self.tables(), keys))
+        return self._tried(lambda: self._release_withdrawn(self.tables(), keys))
 
     def _release_withdrawn(self, tables: SourceTables, keys: Keys) -> int:
         with tables.session.transaction("of a withdrawn approval"):
@@ -289,6 +291,24 @@ class DataJointOutbound:
         )
         return [int(row[0]) for row in found]
 
+    def _tried(self, unit: Callable[[], Any]) -> Any:
+        """Run a unit that undoes itself whole, again where the server called it off; say who is in the way of a lock."""
+        for attempt in range(TRIES):
+            try:
+                return unit()
+            except Refused as error:  # noqa: PERF203 - a retry needs it
+                if error.refusal is Refusal.LOCK_TIMEOUT:
+                    raise self._waited() from None
+                if error.refusal is not Refusal.CONFLICT or attempt == TRIES - 1:
+                    raise
+                time.sleep(0.02 * 2**attempt)
+        raise AssertionError
+
+    def _waited(self) -> LockWait:
+        tables = self.tables()
+        master = tables.entity.master
+        return LockWait(table=master.name, holders=lock_holders(tables.session, master), seconds=LOCK_SECONDS)
+
     def _relation(self, tables: SourceTables, keys: Keys) -> tuple[str, Sequence[Any]]:
         return wire.key_relation(tables.session, tables.entity.master.key, keys)
 
@@ -296,15 +316,3 @@ class DataJointOutbound:
 def _update_args(backend: str, changes: tuple[Any, ...], relation: Sequence[Any]) -> tuple[Any, ...]:
     """Order arguments as `Dialect.update` orders the places: PostgreSQL names the changes first, MySQL the join."""
     return (*changes, *relation) if backend == "postgresql" else (*relation, *changes)
-
-
-def _tried(unit: Callable[[], Any]) -> Any:
-    """Run a unit that undoes itself whole, again where the server called it off."""
-    for attempt in range(TRIES):
-        try:
-            return unit()
-        except Refused as error:  # noqa: PERF203 - a retry needs it
-            if error.refusal is not Refusal.CONFLICT or attempt == TRIES - 1:
-                raise
-            time.sleep(0.02 * 2**attempt)
-    raise AssertionError
