@@ -48,7 +48,7 @@ def local(lab_l, connect):
 
 def test_a_wrong_password_is_a_login_failure_and_stays_secret(declared, local, caplog):
     """A refused login names the user; the wrong password is in no message, log line, exception chain or local of a frame."""
-    secret = "wr0ng-s3cret-pw"  # noqa: S105
+    secret = "wr0ng-s3cret-pw"
     caplog.set_level(logging.DEBUG)
     with pytest.raises(errors.LoginFailed, match=declared.link.user) as caught:
         linked(declared, local, password=secret).pull()
