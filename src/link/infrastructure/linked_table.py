@@ -10,7 +10,7 @@ from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
 
 from link.domain.errors import InTransaction, WriteRefused
 from link.infrastructure import ways
-from link.infrastructure.restrictions import check
+from link.infrastructure.restrictions import check, restrict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,8 +119,8 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):
 
     def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
         """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
-        check(self, restriction)
-        return super().restrict(restriction, semantic_check=semantic_check)
+        plainly = super().restrict
+        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
 
     @property
     def source(self) -> SourceTable:
@@ -258,8 +258,8 @@ class SourceTable(FreeTable):
 
     def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
         """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
-        check(self, restriction)
-        return super().restrict(restriction, semantic_check=semantic_check)
+        plainly = super().restrict
+        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
 
     def pull(self, *restrictions: Any) -> PullResult:
         """Pull the selected entities that satisfy all `restrictions` too."""
