@@ -112,8 +112,6 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):
     def __getattr__(self, name: str) -> Any:
         if name[:1].isupper():
             return getattr(type(self), name)
-        if name in ways.REFUSED:
-            return _refusing(name, type(self).__name__, ways.REFUSED[name])
         message = f"{type(self).__name__!r} object has no attribute {name!r}"
         raise AttributeError(message)
 
@@ -214,13 +212,6 @@ def _part(cls: Any, place: Place, name: str, table: str) -> type:
 
 def _refuse(method: str, table: str, instead: str) -> None:
     raise WriteRefused(method=method, table=table, instead=instead)
-
-
-def _refusing(method: str, table: str, instead: str) -> Callable[..., None]:
-    def refuse(*_: object, **__: object) -> None:
-        _refuse(method, table, instead)
-
-    return refuse
 
 
 def _refused(method: str, instead: str) -> Callable[..., None]:
