@@ -117,8 +117,9 @@ class Simulation:
 
     def _let_go(self, actor):
         draw = self.random.random()
-        actor.fault = self.random.choice(list(Fault)) if draw < RATE else None
-        if actor.fault is Fault.DELAY and not actor.step.startswith("commit"):
+        rate = RATE * 6 if actor.step.startswith("commit") else RATE
+        actor.fault = self.random.choice(list(Fault)) if draw < rate else None
+        if actor.fault in {Fault.DELAY, Fault.DELAY_AND_DIE} and not actor.step.startswith("commit"):
             actor.fault = None
         self.history.append(f"{actor.name}: {actor.step}{f' ({actor.fault.name})' if actor.fault else ''}")
         actor.go.release()

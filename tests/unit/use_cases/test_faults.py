@@ -56,7 +56,8 @@ def faulted(world, operation, at, fault):
         if next(steps) != at:
             return None
         reached.append(name)
-        return fault if fault is not Fault.DELAY or name.startswith("commit") else None
+        delayed = fault in {Fault.DELAY, Fault.DELAY_AND_DIE}
+        return fault if not delayed or name.startswith("commit") else None
 
     world.at_step = at_step
     try:

@@ -219,8 +219,10 @@ class InMemoryLocal(_Steps):
     def _commit(self, name: str, transfer: Transfer | None, change: Mapping[Key, object] | Keys) -> None:
         """Decide and change in one transaction, now or, told to, later."""
         with self.step(name, transfer) as fault:
-            if fault is Fault.DELAY:
+            if fault in {Fault.DELAY, Fault.DELAY_AND_DIE}:
                 self.world.delayed.append(lambda: self._late(transfer, change))
+                if fault is Fault.DELAY_AND_DIE:
+                    self._die()
                 raise OutcomeUnknown(server="memory", transfer=str(transfer.id if transfer else name))
             self._apply(transfer, change)
 

@@ -27,6 +27,7 @@ class Fault(Enum):
     FAIL = "the connection is lost before the step"
     LOSE_REPLY = "the step is done, but its reply is lost"
     DELAY = "the step's COMMIT is under way when the connection is lost, and arrives later or never"
+    DELAY_AND_DIE = "the process dies while the step's COMMIT is under way, which arrives later or never"
     DIE = "the process dies before the step"
     DIE_AFTER = "the process dies after the step"
 
