@@ -212,28 +212,6 @@ def test_a_unique_index_of_the_users_is_a_conflict(declared, lab_l, local):
     assert declared.count("session_outbound", declared.outbound_schema) == 0
 
 
-def test_a_local_side_trigger_that_eats_rows_is_noticed(declared, lab_l, local):
-    """What is there is counted before the commit: rows that did not arrive undo the chunk."""
-    pipeline.fill(declared, subjects=range(1), sessions=range(3))
-    session = linked(declared, local)
-    session.heading  # noqa: B018 - declares the local table
-    if lab_l.server.backend != "postgresql":
-        pytest.skip("a trigger cannot swallow a row on the MySQL family")
-    lab_l.server.query(
-        lab_l.user,
-        f"CREATE FUNCTION {lab_l.local_schema}.eat() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN IF NEW.trial = 1 THEN RETURN NULL; END IF; RETURN NEW; END $$",
-    )
-    lab_l.server.query(
-        lab_l.user,
-        f"CREATE TRIGGER eat BEFORE INSERT ON {lab_l.table('session__trial')} FOR EACH ROW"
-        f" EXECUTE FUNCTION {lab_l.local_schema}.eat()",
-    )
-    with pytest.raises(errors.IncompleteCopy, match="session__trial"):
-        session.pull()
-    assert declared.count("session_outbound", declared.outbound_schema) == 0
-
-
 def test_a_part_added_at_the_source_is_noticed(declared, local):
     """A part table that was not there when the table was linked stops the pull by name."""
     pipeline.fill(declared, subjects=range(1), sessions=range(1))

@@ -177,6 +177,26 @@ def test_direct_inserts_where_they_are_allowed(lab_s, lab_l, connect, link):
     assert session.pull().conflicts[0].columns == ["note"]
 
 
+@one_pair
+def test_a_local_side_trigger_that_eats_rows_is_noticed(labs):
+    """What is there is counted before the commit: rows that did not arrive undo the chunk."""
+    lab_s, lab_l, _, session = labs
+    session.heading  # noqa: B018 - declares the local table
+    lab_l.server.query(
+        lab_l.user,
+        f"CREATE FUNCTION {lab_l.local_schema}.eat() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF NEW.trial = 1 THEN RETURN NULL; END IF; RETURN NEW; END $$",
+    )
+    lab_l.server.query(
+        lab_l.user,
+        f"CREATE TRIGGER eat BEFORE INSERT ON {lab_l.table('session__trial')} FOR EACH ROW"
+        f" EXECUTE FUNCTION {lab_l.local_schema}.eat()",
+    )
+    with pytest.raises(errors.IncompleteCopy, match="session__trial"):
+        session.pull()
+    assert lab_s.count("session_outbound", lab_s.outbound_schema) == 0
+
+
 def test_every_way_to_write_is_in_the_table():
     """Each public method of DataJoint's tables is either known to be harmless or in the table of ways to write."""
     harmless = {
@@ -263,3 +283,24 @@ print(session().pull("session < 2").pulled)
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "6"
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [(Product.POSTGRESQL, Product.MARIADB), (Product.MYSQL, Product.MARIADB)],
+    ids=lambda pair: pair[0].value,
+    indirect=True,
+)
+def test_a_row_too_large_for_a_statement_names_the_setting(labs):
+    """A value larger than the local server's packet is refused by the setting's name, and its chunk is undone."""
+    lab_s, _, _, session = labs
+    lab_s.server.query(
+        lab_s.owner,
+        f"UPDATE {lab_s.table('session')} SET raw = %s WHERE subject = 'm1' AND session = 1",
+        (bytes(20 * 2**20),),
+    )
+    assert session.pull({"subject": "m0"}).pulled == 10
+    with pytest.raises(errors.PacketTooLarge, match="max_allowed_packet"):
+        session.pull()
+    assert lab_s.count("session_outbound", lab_s.outbound_schema) == 10
+    assert session.pull(dj.Not("subject = 'm1' and session = 1")).pulled == 19

@@ -124,8 +124,7 @@ class LinkOperations:
         """Return the source table on a connection for browsing."""
         connection = self.config.source.raw_connection
         schema = self.config.source.database
-        with self._lines() as run:
-            name, _ = catalog.find_table(run.source.session, schema, self.config.class_name)
+        name, _ = catalog.find_table(connections.browsing(connection, schema), schema, self.config.class_name)
         return SourceTable(connection, connection.adapter.make_full_table_name(schema, name), self)
 
     # ---- operations

@@ -72,6 +72,11 @@ def session(known: dj.Connection, schema: str) -> Session:
     return opened
 
 
+def browsing(known: dj.Connection, schema: str) -> Session:
+    """Return a session over a user's own connection, to read the catalog; the protocol never runs on one."""
+    return Session(connection=known, translate=translate, schema=schema)
+
+
 @contextmanager
 def _explained(server: str, user: str) -> Iterator[None]:
     """Raise one of Link's errors for a failed connection; the original one has the password in its frames."""

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from link.adapters.datajoint.model import Column, Kind
+from link.domain.errors import PacketTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -117,11 +118,24 @@ def insert(session: Session, table: str, columns: Sequence[Column], rows: Iterab
     readers = [_READERS.get(column.kind, _as_it_is) for column in columns]
     inserted = 0
     for batch in _batches(rows):
+        if len(batch) == 1:
+            _check_packet(session, batch[0])
         values = [
             read(value) if value is not None else None for row in batch for read, value in zip(readers, row, strict=True)
         ]
         inserted += session.change(f"INSERT INTO {table} ({names}) VALUES {', '.join([one] * len(batch))}", values)
     return inserted
+
+
+def _check_packet(session: Session, row: Sequence[Any]) -> None:
+    """Refuse a row that the server would answer by hanging up; escaping doubles some bytes, but never adds more."""
+    size_of_row = sum(len(value) for value in row if value is not None)
+    if size_of_row < STATEMENT:
+        return
+    limit = int(session.query("SELECT @@max_allowed_packet")[0][0])
+    escape = session.connection._conn.escape
+    if size_of_row > limit or (2 * size_of_row > limit and sum(len(escape(v)) for v in row if v is not None) > limit - 65_536):
+        raise PacketTooLarge(server=session.server, setting="max_allowed_packet", limit=f"{limit:,} bytes")
 
 
 def _batches(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
