@@ -74,7 +74,7 @@ class LinkOperations:
 
     config: LinkConfig
     chunk: int = 10_000
-    _browsed: SourceTable | None = field(default=None, init=False)
+    _source_name: str | None = field(default=None, init=False)
 
     @property
     def allow_direct_insert(self) -> bool:
@@ -124,9 +124,10 @@ class LinkOperations:
         """Return the source table on a connection for browsing."""
         connection = self.config.source.raw_connection
         schema = self.config.source.database
-        with self._lines() as run:
-            name, _ = catalog.find_table(run.source.session, schema, self.config.class_name)
-        return SourceTable(connection, connection.adapter.make_full_table_name(schema, name), self)
+        if self._source_name is None:
+            with self._lines() as run:
+                self._source_name, _ = catalog.find_table(run.source.session, schema, self.config.class_name)
+        return SourceTable(connection, connection.adapter.make_full_table_name(schema, self._source_name), self)
 
     # ---- operations
 
@@ -151,13 +152,9 @@ class LinkOperations:
         def confirm(removal: Removal) -> bool:
             if not ask:
                 return True
-            for table, rows in removal.counts.items():
-                dj.logger.info("%s (%s tuples)", table, rows)
             run.hang_up()
-            try:
-                return bool(user_choice(question, default="no") == "yes")
-            except EOFError:
-                raise NoTerminal from None
+            shown = [f"{table} ({rows} tuples)" for table, rows in removal.counts.items()]
+            return _answer("\n".join([*shown, question]))
 
         return confirm
 
@@ -246,6 +243,16 @@ class LinkOperations:
         session = run.local.session
         label = f"{session.schema}.{linked.table} on {session.server}"
         return linking.Claim(link=linked.link, place=linking.here(session, linked.table), label=label)
+
+
+def _answer(question: str) -> bool:
+    """Ask at the terminal or in the notebook; Ctrl-C is a "no". What goes is part of the question, so it is always seen."""
+    try:
+        return bool(user_choice(question, default="no") == "yes")
+    except KeyboardInterrupt:
+        return False
+    except (EOFError, OSError, RuntimeError):  # no standard input, or a kernel that cannot ask
+        raise NoTerminal from None
 
 
 def _who() -> str:
