@@ -120,8 +120,12 @@ def install(session: Session, names: OutboundNames, keys: Sequence[str], link: s
 def _refusal(names: OutboundNames, link: str, most: int) -> str:
     """Say who holds the row and the way out, in at most `most` characters."""
     flags = "".join(word.capitalize() for word in names.master.split("_"))
-    text = f"row is in use by {link} (Link); insert its key into {flags}.DeletionRequested and await DeletionApproved"
-    return text if len(text) <= most else f"row is in use by a Link; insert its key into {names.requested}"[:most]
+    texts = (
+        f"row is in use by {link} (Link); insert its key into {flags}.DeletionRequested and await DeletionApproved",
+        f"in use by {link} (Link): insert its key into {flags}.DeletionRequested",
+        f"in use by a Link: insert its key into {flags}.DeletionRequested",
+    )
+    return next((text for text in texts if len(text) <= most), texts[-1][:most])
 
 
 def _literal(session: Session, text: str) -> str:
