@@ -159,7 +159,10 @@ class LinkOperations:
         return confirm
 
     def drop(self, *, prompt: bool | None) -> bool:
-        """Release all rows, give outbound back, drop the local tables."""
+        """Release all rows, give outbound back, drop the local tables; there is nothing to do where nothing is linked."""
+        with self._lines() as run:
+            if not linking.is_entered(run.local.session, self.config.class_name):
+                return False
         with self._ports() as run:
             linked = self._linked(run)
             said = []

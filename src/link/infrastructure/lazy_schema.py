@@ -119,8 +119,8 @@ class LazySchema(_Schema):
         """Drop the schema, unless linked tables live in it: dropping those would leave their rows registered for ever."""
         linked = self._linked_tables()
         if linked:
-            names = ", ".join(linked)
-            raise WriteRefused(method="drop", table=names, instead="drop() the linked tables first; this releases their rows.")
+            where = f"schema {self.database!r}, where linked tables live ({', '.join(linked)})"
+            raise WriteRefused(method="drop", table=where, instead="drop() the linked tables first; this releases their rows.")
         super().drop(prompt=prompt)
 
     def _linked_tables(self) -> list[str]:

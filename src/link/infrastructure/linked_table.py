@@ -8,7 +8,7 @@ from datajoint.heading import Heading
 from datajoint.table import FreeTable, Table
 from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
 
-from link.domain.errors import InTransaction, WriteRefused
+from link.domain.errors import BadRestriction, InTransaction, WriteRefused
 from link.infrastructure import ways
 from link.infrastructure.restrictions import checked
 
@@ -81,6 +81,10 @@ def _heading(place: Place, table: str) -> Heading:
 
 class _Careful(Table):
     """A table that does not take a misspelled restriction for "everything"."""
+
+    def _called(self) -> str:
+        """Return what messages call it."""
+        return f"linked table {type(self).__name__}"
 
     def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
         """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
@@ -155,14 +159,14 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
         """
         self._outside("delete")
         if not transaction or part_integrity != "enforce":
-            _refuse("delete", type(self).__name__, "A linked table is deleted from whole, in a transaction of its own.")
+            _refuse("delete", self, "A linked table is deleted from whole, in a transaction of its own.")
         return self._operations.delete(selection_of(self), prompt=prompt)
 
     def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:
         """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
         self._outside("drop")
         if self.restriction:
-            _refuse("drop", type(self).__name__, "Call drop() without a restriction.")
+            _refuse("drop", self, "Call drop() without a restriction.")
         cls = type(self)
         if self._operations.drop(prompt=prompt) and "_known" in vars(cls):
             for name in cls._known.parts:
@@ -186,9 +190,9 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
 
     def _direct(self, method: str, *, replace: bool) -> None:
         if not self._operations.allow_direct_insert:
-            _refuse(method, type(self).__name__, ways.ALLOW)
+            _refuse(method, self, ways.ALLOW)
         if replace:
-            _refuse(method, type(self).__name__, ways.REPLACE)
+            _refuse(method, self, ways.REPLACE)
 
     def _outside(self, operation: str) -> None:
         known = vars(type(self)).get("_known")
@@ -201,6 +205,9 @@ class LinkedPart(_Careful, Part, metaclass=PartMeta):
     """A part of a linked table: read it as any table; its rows come and go with their masters."""
 
     definition = "a linked table is declared from its source"
+
+    def _called(self) -> str:
+        return f"part {type(self).__name__} of linked table {self._master.__name__}"
 
 
 def _part(cls: Any, place: Place, name: str, table: str) -> type:
@@ -216,13 +223,13 @@ def _part(cls: Any, place: Place, name: str, table: str) -> type:
     return PartMeta(name, (LinkedPart,), facts)
 
 
-def _refuse(method: str, table: str, instead: str) -> None:
-    raise WriteRefused(method=method, table=table, instead=instead)
+def _refuse(method: str, table: Any, instead: str) -> None:
+    raise WriteRefused(method=method, table=table._called(), instead=instead)
 
 
 def _refused(method: str, instead: str) -> Any:
     def refuse(self: Any, *_: object, **__: object) -> None:
-        _refuse(method, type(self).__name__, instead)
+        _refuse(method, self, instead)
 
     refuse.__name__ = method
     refuse.__doc__ = f"Refuse: {instead}"
@@ -230,7 +237,13 @@ def _refused(method: str, instead: str) -> Any:
 
 
 def selection_of(expression: QueryExpression) -> str | None:
-    """Return the SQL for the keys that `expression` selects; None for a whole table."""
+    """Return the SQL for the keys that `expression` selects; None for a whole table.
+
+    Raises `BadRestriction` where a part of the key was renamed: it would be looked for under its new name.
+    """
+    renamed = [name for name in expression.primary_key if expression.heading[name].attribute_expression is not None]
+    if renamed:
+        raise BadRestriction(reason=f"the key has new names ({', '.join(renamed)}); restrict first and do not rename")
     if isinstance(expression, Table) and not expression.restriction and expression._top is None:
         return None
     return str(expression.make_sql(expression.primary_key))
@@ -242,6 +255,9 @@ class SourceTable(_Careful, FreeTable):
     def __init__(self, connection: Any, full_name: str, operations: Operations) -> None:
         super().__init__(connection, full_name)
         self._operations = operations
+
+    def _called(self) -> str:
+        return f"source table {self.full_table_name}"
 
     def __call__(self) -> SourceTable:
         """Return the table itself: `Session().source()` and `Session().source` are the same."""

@@ -45,7 +45,7 @@ PROPERTIES = frozenset({"staged_insert1", "jobs"})
 
 READING = frozenset(
     {
-        *("adapter", "aggr", "ancestors", "children", "class_name", "connection", "cursor", "database"),
+        *("adapter", "aggr", "aggregate", "ancestors", "children", "class_name", "connection", "cursor", "database"),
         *("declaration_context", "definition", "descendants", "describe", "extend", "fetch", "fetch1", "from_clause"),
         *("full_table_name", "get_select_fields", "head", "heading", "is_declared", "join", "keys", "make_sql"),
         *("make_subquery", "original_heading", "parents", "parts", "preview", "primary_key", "proj", "restrict"),
