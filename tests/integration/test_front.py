@@ -113,7 +113,9 @@ def test_reading_needs_no_source(made):
     assert operations.calls == []
     assert (len(session()), len(session & "session > 0"), len(session - {"session": 1})) == (3, 2, 2)
     assert (len(session.Trial()), len(session().Trial & {"session": 0}), len(session.DeletionRequested())) == (6, 2, 0)
-    assert (session & {"session": 1}).fetch1("score") == session().proj("score").to_arrays("score", order_by="session")[1] == 0.5
+    assert (
+        (session & {"session": 1}).fetch1("score") == session().proj("score").to_arrays("score", order_by="session")[1] == 0.5
+    )
     assert len(session * session.Trial) == len(session.Trial * session) == 6
     assert len(session.aggr(session.Trial, n="count(*)") & "n = 2") == 3
     assert "score" in session().preview()
@@ -220,7 +222,14 @@ def test_operations_inside_a_transaction_are_refused(made, local):
         """
 
         def make(self, key):
-            for operation in (session.pull, session().source.pull, session.refresh, session().delete, session.drop, session.adopt):
+            for operation in (
+                session.pull,
+                session().source.pull,
+                session.refresh,
+                session().delete,
+                session.drop,
+                session.adopt,
+            ):
                 with pytest.raises(errors.InTransaction):
                     operation()
                 refused.append(operation)
@@ -266,7 +275,7 @@ def test_direct_inserts_where_they_are_allowed(made):
 
 
 def made_again(session):
-    """The same class without permission."""
+    """Link the same class without permission."""
     operations = Recorded(session._operations.schema)
     return Link(operations.schema, operations.schema, operations=lambda _: operations)(type("Session", (), {}))
 
@@ -306,7 +315,13 @@ def test_a_lazy_schema_is_a_schema(local, product):
 def test_a_lazy_schema_opens_the_source_by_itself(product, monkeypatch):
     """With a host it connects on first use, with its own settings, whatever DataJoint's own configuration says."""
     lab = make_lab_l(servers.get(product, "local"))
-    for name, value in {"DJ_PORT": "1", "DJ_HOST": "nowhere.invalid", "DJ_USER": "x", "DJ_PASS": "x", "DJ_THREAD_SAFE": "1"}.items():
+    for name, value in {
+        "DJ_PORT": "1",
+        "DJ_HOST": "nowhere.invalid",
+        "DJ_USER": "x",
+        "DJ_PASS": "x",
+        "DJ_THREAD_SAFE": "1",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DJ_BACKEND", "mysql" if lab.server.backend == "postgresql" else "postgresql")
     monkeypatch.setenv("LINK_USER", lab.user.user)

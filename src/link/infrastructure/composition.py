@@ -26,7 +26,7 @@ from link.infrastructure.linked_table import SourceTable
 from link.infrastructure.operations import Place
 from link.infrastructure.progress import Bar
 from link.infrastructure.settings import from_environment
-from link.use_cases.delete import delete
+from link.use_cases.delete import delete, release_lost
 from link.use_cases.ports import Ports
 from link.use_cases.pull import pull
 from link.use_cases.refresh import refresh
@@ -176,6 +176,7 @@ class LinkOperations:
                 confirm(run.ports.local.preview(()))
             if not said[-1]:
                 return False
+            release_lost(run.ports)
             linking.free(run.source.session, linked.source, linked.link)
             self._drop_tables(linked)
             linking.forget(run.local.session, linked.table)

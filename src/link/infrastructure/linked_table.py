@@ -10,7 +10,7 @@ from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
 
 from link.domain.errors import BadRestriction, InTransaction, WriteRefused
 from link.infrastructure import ways
-from link.infrastructure.restrictions import checked
+from link.infrastructure.restrictions import restrict
 
 if TYPE_CHECKING:
     from datajoint.expression import QueryExpression
@@ -88,7 +88,8 @@ class _Careful(Table):
 
     def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
         """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
-        return super().restrict(checked(self, restriction), semantic_check=semantic_check)
+        plainly = super().restrict
+        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
 
 
 class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):

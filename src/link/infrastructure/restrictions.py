@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import datajoint as dj
 import numpy as np
 from datajoint.expression import QueryExpression
 
+from link.adapters.datajoint import wire
 from link.domain.errors import BadRestriction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+
+MANY = 200
+"""Keys in a list from which on it is made one condition."""
+_PLAIN = {str, int, date, datetime, Decimal, UUID}
+"""Values that the drivers escape as the servers read them."""
 
 
 def checked(expression: QueryExpression, restriction: Any) -> Any:
@@ -63,3 +73,33 @@ def _check_names(expression: QueryExpression, names: Sequence[str]) -> None:
     attributes = expression.heading.names
     if names and not {name.split(".", 1)[0] for name in names} & set(attributes):
         raise BadRestriction(reason=f"none of {names} is an attribute ({', '.join(attributes)})")
+
+
+def restrict(expression: Any, restriction: Any, restrict_plainly: Callable[[Any], Any]) -> Any:
+    """Check a restriction and apply it; a long list of whole keys becomes one condition instead of a chain of ORs.
+
+    A chain of 20,000 takes a server minutes, or does not end.
+    """
+    restriction = checked(expression, restriction)
+    rows = _whole_keys(expression, restriction)
+    if rows is None:
+        return restrict_plainly(restriction)
+    names = expression.primary_key
+    return wire.restricted(expression, wire.value_list(expression.connection, names, rows), names)
+
+
+def _whole_keys(expression: Any, restriction: Any) -> list[tuple[Any, ...]] | None:
+    """Return the keys of a long list of them, or None for anything else."""
+    if not isinstance(restriction, (list, tuple)) or len(restriction) < MANY or isinstance(restriction, dj.AndList):
+        return None
+    names, heading = expression.primary_key, expression.heading
+    if expression._top is not None or heading.new_attributes or any(_is_enum(heading[name].type) for name in names):
+        return None
+    if not all(isinstance(item, Mapping) and item.keys() == set(names) for item in restriction):
+        return None
+    rows = [tuple(item[name] for name in names) for item in restriction]
+    return rows if all(type(value) in _PLAIN for row in rows for value in row) else None
+
+
+def _is_enum(kind: str) -> bool:
+    return kind.startswith("enum")

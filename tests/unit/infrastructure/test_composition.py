@@ -26,7 +26,9 @@ def test_control_c_is_no(monkeypatch):
     assert _answer("Commit deletes?") is False
 
 
-@pytest.mark.parametrize("error", [EOFError(), OSError("reading from stdin"), RuntimeError("input(): lost sys.stdin")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [EOFError(), OSError("reading from stdin"), RuntimeError("input(): lost sys.stdin")], ids=repr
+)
 def test_without_a_terminal_there_is_a_way_out(monkeypatch, error):
     """Where nobody can answer, the error names prompt=False and safemode."""
 

@@ -22,7 +22,9 @@ def test_making_one_connects_to_nothing(monkeypatch):
     """A schema on a server that does not exist, without any setting, can be made and printed."""
     for name in ("LINK_USER", "LINK_PASS"):
         monkeypatch.delenv(name, raising=False)
-    schema = LazySchema("lab", {"a": 1}, host="nowhere.invalid", create_schema=False, create_tables=False, add_objects={"b": 2})
+    schema = LazySchema(
+        "lab", {"a": 1}, host="nowhere.invalid", create_schema=False, create_tables=False, add_objects={"b": 2}
+    )
     assert repr(schema) == "LazySchema('lab' on nowhere.invalid)"
     assert (schema.database, schema.context, schema.add_objects, schema.is_activated()) == ("lab", {"a": 1}, {"b": 2}, True)
 

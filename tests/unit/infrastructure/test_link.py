@@ -94,7 +94,7 @@ def test_refused_ways_are_refused_before_anything_connects(name, on):
 
 
 def test_direct_inserts_need_permission_and_never_replace():
-    """insert and insert1 are refused without permission, and with it still where they would replace, however that is said."""
+    """Inserts of one row or many are refused without permission, and with it still where they would replace, however that is said."""
     for call in (lambda n: n.insert([]), lambda n: n().insert1({}), lambda n: n.insert1({}), lambda n: n().insert([])):
         with pytest.raises(WriteRefused, match="allow_direct_insert"):
             call(decorated())
@@ -106,9 +106,9 @@ def test_direct_inserts_need_permission_and_never_replace():
 def test_an_unknown_attribute_is_an_attribute_error():
     """Names that cannot be parts raise without asking a server."""
     with pytest.raises(AttributeError, match="colour"):
-        decorated().colour
+        _ = decorated().colour
     with pytest.raises(AttributeError, match="colour"):
-        decorated()().colour
+        _ = decorated()().colour
 
 
 def test_reprs_tell_and_keep_the_secret():

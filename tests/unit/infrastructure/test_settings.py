@@ -10,9 +10,16 @@ NOTHING = {"port": None, "user": None, "password": None, "backend": None, "datab
 
 @pytest.fixture
 def environment(monkeypatch):
-    """The settings of the link user, and a local server's that must not leak."""
+    """Set what the link user sets, and a local server's settings that must not leak."""
     values = {"LINK_USER": "lou", "LINK_PASS": "from-environment", "LINK_OUTBOUND": "out"}
-    local = {"DJ_PORT": "4711", "DJ_BACKEND": "postgresql", "DJ_HOST": "here", "DJ_USER": "me", "DJ_PASS": "mine", "DJ_USE_TLS": "1"}
+    local = {
+        "DJ_PORT": "4711",
+        "DJ_BACKEND": "postgresql",
+        "DJ_HOST": "here",
+        "DJ_USER": "me",
+        "DJ_PASS": "mine",
+        "DJ_USE_TLS": "1",
+    }
     for name, value in (values | local).items():
         monkeypatch.setenv(name, value)
     return monkeypatch

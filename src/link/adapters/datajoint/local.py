@@ -12,6 +12,7 @@ from link.adapters.datajoint.declaration import requests_name
 from link.adapters.datajoint.dialect import dialect
 from link.adapters.datajoint.layout import DECISIONS
 from link.adapters.datajoint.line import lock_is_held
+from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import Busy, IncompleteCopy, KeyConflict, RemovalChanged, TransferAbandoned
 from link.domain.transfers import Outcome, Transfer
@@ -54,8 +55,8 @@ class DataJointLocal:
 
     def clashes(self, keys: Keys) -> Sequence[int]:
         """Return the positions of the keys that are equal to another one of them here."""
-        if len(keys) < 2:  # noqa: PLR2004 - one key has nothing to clash with
-            return []
+        if len(keys) < 2 or not any(column.kind in {Kind.STRING, Kind.ENUM} for column in self._key):  # noqa: PLR2004
+            return []  # only text is compared by a collation, which may take different spellings for equal
         session = self.session()
         values = ", ".join(f"c{index}" for index in range(len(self._key)))
         same = " AND ".join(f"k.c{index} = d.c{index}" for index in range(len(self._key)))

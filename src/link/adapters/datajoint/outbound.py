@@ -256,14 +256,13 @@ class DataJointOutbound:
         tables.session.query(dialect(tables.session).delete(table, "o", relation, on), args)
 
     def close(self, transfer: Transfer) -> bool:
-        """Close the transfer; False where it was not open."""
+        """Close the transfer in a statement that commits by itself; False where it was not open."""
         tables = self.tables()
         speech = dialect(tables.session)
-        with tables.session.transaction(transfer.id):
-            changed = tables.session.change(
-                f"UPDATE {tables.journal} SET closed = {speech.now} WHERE transfer = {speech.uuid} AND closed IS NULL",
-                (speech.id(transfer.id),),
-            )
+        changed = tables.session.change(
+            f"UPDATE {tables.journal} SET closed = {speech.now} WHERE transfer = {speech.uuid} AND closed IS NULL",
+            (speech.id(transfer.id),),
+        )
         return changed == 1
 
     def release_withdrawn(self, keys: Keys) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from link.adapters.datajoint import wire_mysql, wire_postgresql
 from link.adapters.datajoint.model import Kind
@@ -15,7 +16,7 @@ from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import ValueNotRepresentable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType
 
     from link.adapters.datajoint.model import Column, TableModel
@@ -80,21 +81,38 @@ def key_literals(session: Session, columns: Sequence[Column], keys: Keys) -> str
     """
     names = ", ".join(session.quote(column.name) for column in columns)
     speech = _speech(session)
-    rows = (", ".join(speech.literal(session, c, v) for c, v in zip(columns, key, strict=True)) for key in keys)
-    if len(columns) == 1:
-        listed = ", ".join(rows)
-        return f"({names} IN ({listed}))"
-    listed = "), (".join(rows)
-    return f"(({names}) IN (({listed})))"
+    rows = [", ".join(speech.literal(session, c, v) for c, v in zip(columns, key, strict=True)) for key in keys]
+    return str(speech.listed(names, [f"({row})" for row in rows]))
 
 
-def restricted(expression: Any, condition: str, columns: Sequence[Column]) -> Any:
+def restricted(expression: Any, condition: str, names: Iterable[str]) -> Any:
     """Return a DataJoint expression with an SQL condition added as it is, past DataJoint's parsing of strings."""
     result = copy.copy(expression)
     result._restriction = type(expression.restriction)([*expression.restriction, condition])
-    names = {column.name for column in columns}
     result._restriction_attributes = {*expression.restriction_attributes, *names}
     return result
+
+
+def value_list(connection: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return the condition that the columns `names` have one of many values of Python's, escaped by the driver."""
+    postgresql = connection.adapter.backend == "postgresql"
+    escape = _postgresql_escape(connection) if postgresql else _mysql_escape(connection)
+    quoted = ", ".join(connection.adapter.quote_identifier(name) for name in names)
+    listed = ["(" + ", ".join(map(escape, row)) + ")" for row in rows]
+    speech = wire_postgresql if postgresql else wire_mysql
+    return speech.listed(quoted, listed).replace("%", "%%")
+
+
+def _postgresql_escape(connection: Any) -> Callable[[Any], str]:
+    cursor = connection._conn.cursor()
+    return lambda value: (
+        cursor.mogrify("%s", (str(value) if isinstance(value, UUID) else value,)).decode()
+        + ("::uuid" if isinstance(value, UUID) else "")
+    )
+
+
+def _mysql_escape(connection: Any) -> Callable[[Any], str]:
+    return lambda value: f"X'{value.hex}'" if isinstance(value, UUID) else str(connection._conn.escape(value))
 
 
 def row_sizes(session: Session, alias: str, columns: Sequence[Column]) -> str:

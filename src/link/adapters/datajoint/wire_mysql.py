@@ -100,6 +100,11 @@ def literal(session: Session, column: Column, value: str) -> str:
     return str(session.connection._conn.escape(value))
 
 
+def listed(names: str, rows: Sequence[str]) -> str:
+    """Return the condition that the columns have one of the values."""
+    return f"(({names}) IN ({', '.join(rows)}))"
+
+
 def size(name: str, column: Column) -> str:  # noqa: ARG001 - PostgreSQL needs the column
     """Return about how many bytes the column has in a row."""
     return f"coalesce(OCTET_LENGTH({name}), 0)"

@@ -54,10 +54,19 @@ def key_after(names: Sequence[str], columns: Sequence[Column], after: Key) -> tu
     return f"({left}) > ({right})", list(after)
 
 
-def literal(session: Session, column: Column, value: str) -> str:  # noqa: ARG001 - MySQL needs the column
-    """Return `value` as a literal escaped by the driver; in a comparison it takes the column's type by itself."""
-    cursor = session.connection._conn.cursor()
-    return str(cursor.mogrify("%s", (value,)).decode())
+def literal(session: Session, column: Column, value: str) -> str:
+    """Return `value` as a literal of the column's type, escaped by the driver.
+
+    The type is in capitals: DataJoint takes lower-case words outside quotes for attributes.
+    """
+    cursor = session.connection._conn.cursor()  # escaping is the driver's
+    kind = column.native if '"' in column.native else column.native.upper()
+    return f"{cursor.mogrify('%s', (value,)).decode()}::{kind}"
+
+
+def listed(names: str, rows: Sequence[str]) -> str:
+    """Return the condition that the columns have one of the values; a list of rows would become a chain of ORs here."""
+    return f"(({names}) IN (VALUES {', '.join(rows)}))"
 
 
 def size(name: str, column: Column) -> str:
