@@ -12,7 +12,7 @@ import pytest
 
 from link.domain import errors
 from link.domain.transfers import Operation, Outcome, Transfer
-from link.use_cases.delete import delete
+from link.use_cases.delete import delete, release_lost
 from link.use_cases.ports import Removal
 from link.use_cases.pull import pull
 from link.use_cases.recovery import finish, recover
@@ -279,6 +279,15 @@ class Contract:
         bench.request(B)
         bench.lose(B)
         assert (refresh(ports).approved, bench.approved()) == (1, {B})
+
+    def test_a_link_that_ends_releases_what_was_lost(self, bench, ports):
+        """Registrations of rows that are not local are given up, requested ones approved; local rows stay registered."""
+        pull(ports)
+        bench.request(B)
+        bench.lose(A, B)
+        settled = release_lost(ports)
+        assert (settled.released, settled.approved) == (1, 1)
+        assert (bench.registered(), bench.approved()) == ({B, C}, {B})
 
     def test_requested_rows_that_are_not_local_are_held_back(self, bench, ports):
         """An approved row is not pulled again."""

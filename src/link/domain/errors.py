@@ -304,7 +304,7 @@ class WriteRefused(LinkError):
     instead: str
 
     def what(self) -> str:
-        return f"{self.method}() is not available on the linked table {self.table}: it would go past the source."
+        return f"{self.method}() is not available on {self.table}: it would go past what Link promises the source."
 
     def advice(self) -> str:
         return self.instead

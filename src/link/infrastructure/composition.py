@@ -26,7 +26,7 @@ from link.infrastructure.linked_table import SourceTable
 from link.infrastructure.operations import Place
 from link.infrastructure.progress import Bar
 from link.infrastructure.settings import from_environment
-from link.use_cases.delete import delete
+from link.use_cases.delete import delete, release_lost
 from link.use_cases.ports import Ports
 from link.use_cases.pull import pull
 from link.use_cases.refresh import refresh
@@ -74,7 +74,7 @@ class LinkOperations:
 
     config: LinkConfig
     chunk: int = 10_000
-    _browsed: SourceTable | None = field(default=None, init=False)
+    _source_name: str | None = field(default=None, init=False)
 
     @property
     def allow_direct_insert(self) -> bool:
@@ -124,8 +124,10 @@ class LinkOperations:
         """Return the source table on a connection for browsing."""
         connection = self.config.source.raw_connection
         schema = self.config.source.database
-        name, _ = catalog.find_table(connections.browsing(connection, schema), schema, self.config.class_name)
-        return SourceTable(connection, connection.adapter.make_full_table_name(schema, name), self)
+        if self._source_name is None:
+            session = connections.browsing(connection, schema)
+            self._source_name, _ = catalog.find_table(session, schema, self.config.class_name)
+        return SourceTable(connection, connection.adapter.make_full_table_name(schema, self._source_name), self)
 
     # ---- operations
 
@@ -150,18 +152,17 @@ class LinkOperations:
         def confirm(removal: Removal) -> bool:
             if not ask:
                 return True
-            for table, rows in removal.counts.items():
-                dj.logger.info("%s (%s tuples)", table, rows)
             run.hang_up()
-            try:
-                return bool(user_choice(question, default="no") == "yes")
-            except EOFError:
-                raise NoTerminal from None
+            shown = [f"{table} ({rows} tuples)" for table, rows in removal.counts.items()]
+            return _answer("\n".join([*shown, question]))
 
         return confirm
 
     def drop(self, *, prompt: bool | None) -> bool:
-        """Release all rows, give outbound back, drop the local tables."""
+        """Release all rows, give outbound back, drop the local tables; there is nothing to do where nothing is linked."""
+        with self._lines() as run:
+            if not linking.is_entered(run.local.session, self.config.class_name):
+                return False
         with self._ports() as run:
             linked = self._linked(run)
             said = []
@@ -175,6 +176,7 @@ class LinkOperations:
                 confirm(run.ports.local.preview(()))
             if not said[-1]:
                 return False
+            release_lost(run.ports)
             linking.free(run.source.session, linked.source, linked.link)
             self._drop_tables(linked)
             linking.forget(run.local.session, linked.table)
@@ -245,6 +247,16 @@ class LinkOperations:
         session = run.local.session
         label = f"{session.schema}.{linked.table} on {session.server}"
         return linking.Claim(link=linked.link, place=linking.here(session, linked.table), label=label)
+
+
+def _answer(question: str) -> bool:
+    """Ask at the terminal or in the notebook; Ctrl-C is a "no". What goes is part of the question, so it is always seen."""
+    try:
+        return bool(user_choice(question, default="no") == "yes")
+    except KeyboardInterrupt:
+        return False
+    except (EOFError, OSError, RuntimeError):  # no standard input, or a kernel that cannot ask
+        raise NoTerminal from None
 
 
 def _who() -> str:

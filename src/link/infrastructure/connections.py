@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import datajoint as dj
 from datajoint.instance import Instance
@@ -14,53 +16,49 @@ from link.adapters.datajoint.translation import translate
 from link.domain.errors import LoginFailed, ServerUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from link.infrastructure.settings import ConnectionSettings
 
-_REFUSED = (
-    "1045",
-    "1698",
-    "1044",
-    "password authentication failed",
-    "does not exist",
-    "no password supplied",
-    "Access denied",
-)
+    Tls = bool | dict[str, object] | None
+
+_REFUSED_CODES = frozenset({1044, 1045, 1698})
+_REFUSED_TEXT = re.compile(r'authentication failed|no password supplied|role ".*" does not exist|is not permitted to log in')
 
 
 def connect(settings: ConnectionSettings) -> dj.Connection:
     """Open a connection to a source, for the user to browse; it takes nothing from DataJoint's own settings."""
-    with _explained(f"{settings.host}:{settings.port}", settings.user):
+
+    def dial(use_tls: Tls) -> dj.Connection:
         return Instance(
             settings.host,
             settings.user,
             settings.password,
             settings.port,
-            settings.use_tls,
+            use_tls,
             settings.backend,
             database__name=settings.database_name,
             database__user=settings.user,
+            database__password=None,  # else DJ_PASS, the local server's
             database__host=settings.host,
         ).connection
+
+    return _dialled(dial, settings.use_tls, f"{settings.host}:{settings.port}", settings.user)
 
 
 def private_connection(known: dj.Connection) -> dj.Connection:
     """Open another session with the settings of a connection, which never reconnects by itself."""
-    info = known.conn_info
+    info, backend = known.conn_info, known.adapter.backend
     config = known._config.model_copy(deep=True)
     config.database.reconnect = False
-    with _explained(f"{info['host']}:{info['port']}", info["user"]):
+    config.database.name = info["database_name"] if backend == "postgresql" else None  # DataJoint warns on the MySQL family
+
+    def dial(use_tls: Tls) -> dj.Connection:
         return dj.Connection(
-            info["host"],
-            info["user"],
-            info["passwd"],
-            info["port"],
-            info["ssl_input"],
-            database_name=info["database_name"] if known.adapter.backend == "postgresql" else None,
-            backend=known.adapter.backend,
-            config_override=config,
+            info["host"], info["user"], info["passwd"], info["port"], use_tls, backend=backend, config_override=config
         )
+
+    return _dialled(dial, info["ssl_input"], f"{info['host']}:{info['port']}", info["user"])
 
 
 def session(known: dj.Connection, schema: str) -> Session:
@@ -77,26 +75,41 @@ def browsing(known: dj.Connection, schema: str) -> Session:
     return Session(connection=known, translate=translate, schema=schema)
 
 
+def _dialled(dial: Callable[[Tls], dj.Connection], use_tls: Tls, server: str, user: str) -> dj.Connection:
+    """Connect; without a word on TLS, try it first, and go without it only where TLS is what failed.
+
+    DataJoint by itself goes without it after any error, and so tries a wrong password twice, the second time in the open.
+    The error is raised outside the handler: the original one, which has the password in its frames, is not even its context.
+    """
+    failure: Exception | None = None
+    for attempt in (True, False) if use_tls is None else (use_tls,):
+        try:
+            with _quietly():
+                return dial(attempt)
+        except Exception as error:  # noqa: BLE001, PERF203 - drivers raise what they like; two rounds at most
+            failure = _translated(error, server, user)
+            if isinstance(failure, LoginFailed) or not re.search("ssl|tls", str(error), re.IGNORECASE):
+                break
+    raise failure or AssertionError
+
+
 @contextmanager
-def _explained(server: str, user: str) -> Iterator[None]:
-    """Raise one of Link's errors for a failed connection; the original one has the password in its frames."""
-    logger = logging.getLogger("datajoint")
-    logger.addFilter(_only_errors)  # DataJoint announces each connection, and a fallback to plaintext on a wrong password
+def _quietly() -> Iterator[None]:
+    """Keep DataJoint from announcing the connections that this thread opens."""
+    logger, thread = logging.getLogger("datajoint"), threading.get_ident()
+
+    def is_told(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or record.thread != thread
+
+    logger.addFilter(is_told)
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each is translated
-        raise _translated(error, server, user) from None
     finally:
-        logger.removeFilter(_only_errors)
-
-
-def _only_errors(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.ERROR
+        logger.removeFilter(is_told)
 
 
 def _translated(error: Exception, server: str, user: str) -> Exception:
-    text = " ".join(str(part) for part in error.args) or type(error).__name__
-    known: dict[str, Any] = {"server": server}
-    if any(mark in text for mark in _REFUSED):
-        return LoginFailed(user=user, **known)
-    return ServerUnreachable(detail=text.strip().split("\n", 1)[0].rstrip("."), **known)
+    text = " ".join(str(part) for part in error.args).strip() or type(error).__name__
+    if (error.args and error.args[0] in _REFUSED_CODES) or _REFUSED_TEXT.search(text):
+        return LoginFailed(server=server, user=user)
+    return ServerUnreachable(server=server, detail=text.split("\n", 1)[0].rstrip("."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from datajoint.errors import ThreadSafetyError
 from datajoint.instance import _get_singleton_connection
 from datajoint.schemas import _Schema
 
@@ -72,8 +73,16 @@ class LazySchema(_Schema):
 
     def _open(self) -> dj.Connection:
         if self.host is None:
-            return _get_singleton_connection()
+            return self._own()
         return connect(source_settings(self.host, **self._settings))
+
+    def _own(self) -> dj.Connection:
+        """Return the connection of DataJoint's configuration, which does not exist in its thread-safe mode."""
+        try:
+            return _get_singleton_connection()
+        except ThreadSafetyError as error:
+            message = f"{error} Pass connection=instance.connection to LazySchema({self.database!r})."
+            raise ThreadSafetyError(message) from None
 
     @property
     def connection(self) -> dj.Connection:
@@ -110,8 +119,8 @@ class LazySchema(_Schema):
         """Drop the schema, unless linked tables live in it: dropping those would leave their rows registered for ever."""
         linked = self._linked_tables()
         if linked:
-            names = ", ".join(linked)
-            raise WriteRefused(method="drop", table=names, instead="drop() the linked tables first; this releases their rows.")
+            where = f"schema {self.database!r}, where linked tables live ({', '.join(linked)})"
+            raise WriteRefused(method="drop", table=where, instead="drop() the linked tables first; this releases their rows.")
         super().drop(prompt=prompt)
 
     def _linked_tables(self) -> list[str]:

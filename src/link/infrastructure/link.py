@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from datajoint.table import Table
+
 from link.infrastructure.composition import LinkConfig, LinkOperations
 from link.infrastructure.linked_table import LinkedMeta, LinkedTable
 
@@ -39,7 +41,10 @@ class Link:
         self._make_operations = operations
 
     def __call__(self, cls: type) -> Any:
-        """Return a DataJoint table class in place of `cls`, with its name, docstring and attributes."""
+        """Return a DataJoint table class made from `cls`; raise `TypeError` where `cls` is one already."""
+        if issubclass(cls, Table):
+            message = f"{cls.__name__} must be a plain class: its kind of table is the source's"
+            raise TypeError(message)
         config = LinkConfig(
             class_name=cls.__name__,
             local=self._local,
@@ -47,8 +52,8 @@ class Link:
             outbound=self._outbound,
             allow_direct_insert=self._allow_direct_insert,
         )
-        kept = {name: value for name, value in vars(cls).items() if name not in {"__dict__", "__weakref__"}}
-        return LinkedMeta(cls.__name__, (LinkedTable,), {**kept, "_operations": self._make_operations(config)})
+        kept = {name: getattr(cls, name) for name in ("__doc__", "__module__", "__qualname__")}
+        return LinkedMeta(cls.__name__, (cls, LinkedTable), {**kept, "_operations": self._make_operations(config)})
 
     def __repr__(self) -> str:
         return f"Link({self._local!r}, {self._source!r})"

@@ -8,19 +8,17 @@ from datajoint.heading import Heading
 from datajoint.table import FreeTable, Table
 from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
 
-from link.domain.errors import InTransaction, WriteRefused
+from link.domain.errors import BadRestriction, InTransaction, WriteRefused
 from link.infrastructure import ways
-from link.infrastructure.restrictions import check, restrict
+from link.infrastructure.restrictions import restrict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from datajoint.expression import QueryExpression
 
     from link.infrastructure.operations import Operations, Place
     from link.use_cases.results import DeleteResult, PullResult, RefreshResult
 
-_ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, "source", "restrict"})
+_ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, *ways.READING}) - ways.OF_THE_CLASS
 
 
 class LinkedMeta(TableMeta):
@@ -32,7 +30,7 @@ class LinkedMeta(TableMeta):
         return super().__getattribute__(name)
 
     def __getattr__(cls, name: str) -> Any:
-        if name[:1].isupper() and "_operations" in _namespace(cls):
+        if name[:1].isupper() and _is_linked(cls):
             part = cls._resolved().parts.get(name)
             if part is not None:
                 return part
@@ -46,8 +44,9 @@ class LinkedMeta(TableMeta):
         return f"<linked table {cls.__name__}>"
 
 
-def _namespace(cls: type) -> Mapping[str, Any]:
-    return {name: value for base in cls.__mro__ for name, value in vars(base).items()}
+def _is_linked(cls: type) -> bool:
+    """Whether `cls` was made by the decorator, or from such a class."""
+    return any("_operations" in vars(base) for base in cls.__mro__)
 
 
 class _Resolved:
@@ -57,7 +56,7 @@ class _Resolved:
         self._name = name.lstrip("_")
 
     def __get__(self, instance: object, owner: Any) -> Any:
-        if "_operations" not in _namespace(owner):
+        if not _is_linked(owner):
             return None
         return getattr(owner._resolved(), self._name)
 
@@ -80,7 +79,20 @@ def _heading(place: Place, table: str) -> Heading:
     return Heading(table_info=info)
 
 
-class LinkedTable(UserTable, metaclass=LinkedMeta):
+class _Careful(Table):
+    """A table that does not take a misspelled restriction for "everything"."""
+
+    def _called(self) -> str:
+        """Return what messages call it."""
+        return f"linked table {type(self).__name__}"
+
+    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
+        """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
+        plainly = super().restrict
+        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
+
+
+class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
     """A local table whose rows come from a source table on another server.
 
     Reading, joining and `-> ` need the local server alone once the table exists; `source`, `pull`, `refresh`, `delete`,
@@ -115,11 +127,6 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):
         message = f"{type(self).__name__!r} object has no attribute {name!r}"
         raise AttributeError(message)
 
-    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
-        """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
-        plainly = super().restrict
-        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
-
     @property
     def source(self) -> SourceTable:
         """The source table, to browse and to pull from; connects to the source."""
@@ -153,14 +160,14 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):
         """
         self._outside("delete")
         if not transaction or part_integrity != "enforce":
-            _refuse("delete", type(self).__name__, "A linked table is deleted from whole, in a transaction of its own.")
+            _refuse("delete", self, "A linked table is deleted from whole, in a transaction of its own.")
         return self._operations.delete(selection_of(self), prompt=prompt)
 
     def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:
         """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
         self._outside("drop")
         if self.restriction:
-            _refuse("drop", type(self).__name__, "Call drop() without a restriction.")
+            _refuse("drop", self, "Call drop() without a restriction.")
         cls = type(self)
         if self._operations.drop(prompt=prompt) and "_known" in vars(cls):
             for name in cls._known.parts:
@@ -172,17 +179,21 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):
         self._outside("adopt")
         self._operations.adopt()
 
-    def insert(self, *args: Any, **kwargs: Any) -> Any:
-        """Insert rows that did not come from the source, where Link allows it."""
-        if not self._operations.allow_direct_insert or kwargs.get("replace"):
-            _refuse("insert", type(self).__name__, ways.ALLOW)
-        return super().insert(*args, **kwargs)
+    def insert(self, rows: Any, replace: bool = False, *args: Any, **kwargs: Any) -> Any:
+        """Insert rows that did not come from the source, where Link allows it; never replaces a row."""
+        self._direct("insert", replace=replace)
+        return super().insert(rows, replace, *args, **kwargs)
 
-    def insert1(self, *args: Any, **kwargs: Any) -> Any:
-        """Insert a row that did not come from the source, where Link allows it."""
-        if not self._operations.allow_direct_insert or kwargs.get("replace"):
-            _refuse("insert1", type(self).__name__, ways.ALLOW)
-        return super().insert1(*args, **kwargs)
+    def insert1(self, row: Any, replace: bool = False, **kwargs: Any) -> Any:
+        """Insert a row that did not come from the source, where Link allows it; never replaces a row."""
+        self._direct("insert1", replace=replace)
+        return super().insert1(row, replace=replace, **kwargs)
+
+    def _direct(self, method: str, *, replace: bool) -> None:
+        if not self._operations.allow_direct_insert:
+            _refuse(method, self, ways.ALLOW)
+        if replace:
+            _refuse(method, self, ways.REPLACE)
 
     def _outside(self, operation: str) -> None:
         known = vars(type(self)).get("_known")
@@ -191,10 +202,13 @@ class LinkedTable(UserTable, metaclass=LinkedMeta):
             raise InTransaction(operation=operation)
 
 
-class LinkedPart(Part, metaclass=PartMeta):
+class LinkedPart(_Careful, Part, metaclass=PartMeta):
     """A part of a linked table: read it as any table; its rows come and go with their masters."""
 
     definition = "a linked table is declared from its source"
+
+    def _called(self) -> str:
+        return f"part {type(self).__name__} of linked table {self._master.__name__}"
 
 
 def _part(cls: Any, place: Place, name: str, table: str) -> type:
@@ -210,47 +224,45 @@ def _part(cls: Any, place: Place, name: str, table: str) -> type:
     return PartMeta(name, (LinkedPart,), facts)
 
 
-def _refuse(method: str, table: str, instead: str) -> None:
-    raise WriteRefused(method=method, table=table, instead=instead)
+def _refuse(method: str, table: Any, instead: str) -> None:
+    raise WriteRefused(method=method, table=table._called(), instead=instead)
 
 
-def _refused(method: str, instead: str) -> Callable[..., None]:
+def _refused(method: str, instead: str) -> Any:
     def refuse(self: Any, *_: object, **__: object) -> None:
-        _refuse(method, type(self).__name__, instead)
+        _refuse(method, self, instead)
 
     refuse.__name__ = method
     refuse.__doc__ = f"Refuse: {instead}"
-    return refuse
-
-
-for _name, _instead in ways.REFUSED.items():
-    setattr(LinkedTable, _name, _refused(_name, _instead))
-for _name, _instead in ways.REFUSED_ON_PARTS.items():
-    setattr(LinkedPart, _name, _refused(_name, _instead))
+    return property(refuse) if method in ways.PROPERTIES else refuse
 
 
 def selection_of(expression: QueryExpression) -> str | None:
-    """Return the SQL for the keys that `expression` selects; None for a whole table."""
+    """Return the SQL for the keys that `expression` selects; None for a whole table.
+
+    Raises `BadRestriction` where a part of the key was renamed: it would be looked for under its new name.
+    """
+    renamed = [name for name in expression.primary_key if expression.heading[name].attribute_expression is not None]
+    if renamed:
+        raise BadRestriction(reason=f"the key has new names ({', '.join(renamed)}); restrict first and do not rename")
     if isinstance(expression, Table) and not expression.restriction and expression._top is None:
         return None
     return str(expression.make_sql(expression.primary_key))
 
 
-class SourceTable(FreeTable):
+class SourceTable(_Careful, FreeTable):
     """The source table, read with the link user's rights: restrict it, fetch from it, pull from it."""
 
     def __init__(self, connection: Any, full_name: str, operations: Operations) -> None:
         super().__init__(connection, full_name)
         self._operations = operations
 
+    def _called(self) -> str:
+        return f"source table {self.full_table_name}"
+
     def __call__(self) -> SourceTable:
         """Return the table itself: `Session().source()` and `Session().source` are the same."""
         return self
-
-    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
-        """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
-        plainly = super().restrict
-        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
 
     def pull(self, *restrictions: Any) -> PullResult:
         """Pull the selected entities that satisfy all `restrictions` too."""
@@ -258,6 +270,14 @@ class SourceTable(FreeTable):
             raise InTransaction(operation="pull")
         chosen = self
         for restriction in restrictions:
-            check(chosen, restriction)
             chosen = chosen & restriction
         return self._operations.pull(selection_of(chosen))
+
+
+for _kind, _methods in (
+    (LinkedTable, ways.REFUSED),
+    (LinkedPart, ways.REFUSED_ON_PARTS),
+    (SourceTable, ways.REFUSED_ON_SOURCE),
+):
+    for _name, _instead in _methods.items():
+        setattr(_kind, _name, _refused(_name, _instead))

@@ -54,7 +54,7 @@ class Operations(Protocol):
         """Delete from the local table, asking first unless `prompt` (or safemode, for None) is False."""
 
     def drop(self, *, prompt: bool | None) -> bool:
-        """Release all rows and drop the local tables; False where the user said no."""
+        """Release all rows and drop the local tables; False where nothing is linked, or where the user said no."""
 
     def adopt(self) -> None:
         """Make outbound serve the local table at its present place."""

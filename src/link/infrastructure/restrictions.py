@@ -26,36 +26,39 @@ _PLAIN = {str, int, date, datetime, Decimal, UUID}
 """Values that the drivers escape as the servers read them."""
 
 
-def check(expression: QueryExpression, restriction: Any) -> None:
-    """Raise `BadRestriction` for a mapping that names no attribute, and for a query that lives on another connection.
+def checked(expression: QueryExpression, restriction: Any) -> Any:
+    """Return `restriction` for DataJoint to use, with iterators and frames made lists.
 
-    DataJoint takes a mapping without a matching attribute for "everything", which in a delete is a catastrophe.
+    Raises `BadRestriction` for a mapping, record or frame that names no attribute, wherever it is nested, since DataJoint
+    takes it for "everything", which in a delete is a catastrophe; and for a query that lives on another connection.
     """
     if isinstance(restriction, dj.Not):
-        check(expression, restriction.restriction)
-    elif inspect.isclass(restriction) and issubclass(restriction, QueryExpression):
-        check(expression, restriction())
-    elif isinstance(restriction, QueryExpression):
+        return dj.Not(checked(expression, restriction.restriction))
+    if inspect.isclass(restriction) and issubclass(restriction, QueryExpression):
+        restriction = restriction()
+    if isinstance(restriction, QueryExpression):
         _check_connection(expression, restriction)
     elif isinstance(restriction, Mapping):
         _check_names(expression, list(restriction))
     elif isinstance(restriction, np.void):
         _check_names(expression, list(restriction.dtype.names or ()))
     elif _is_list(restriction):
-        for item in restriction:
-            check(expression, item)
+        return _checked_list(expression, restriction)
+    return restriction
 
 
 def _is_list(restriction: object) -> bool:
-    return (
-        isinstance(restriction, Iterable)
-        and not isinstance(restriction, (str, bytes))
-        and not hasattr(restriction, "to_records")
-    )
+    return isinstance(restriction, Iterable) and not isinstance(restriction, (str, bytes, dj.U))
+
+
+def _checked_list(expression: QueryExpression, restriction: Any) -> Any:
+    items = restriction.to_records() if hasattr(restriction, "to_records") else restriction  # a pandas.DataFrame
+    kept = [checked(expression, item) for item in items]
+    return dj.AndList(kept) if isinstance(restriction, dj.AndList) else kept
 
 
 def _check_connection(expression: QueryExpression, restriction: QueryExpression) -> None:
-    if isinstance(restriction, dj.U) or restriction.connection is expression.connection:
+    if restriction.connection is expression.connection:
         return
     here, there = _place(expression), _place(restriction)
     raise BadRestriction(reason=f"it is a query on {there}, and this table is on {here}; fetch the keys and pass those")
@@ -77,7 +80,7 @@ def restrict(expression: Any, restriction: Any, restrict_plainly: Callable[[Any]
 
     A chain of 20,000 takes a server minutes, or does not end.
     """
-    check(expression, restriction)
+    restriction = checked(expression, restriction)
     rows = _whole_keys(expression, restriction)
     if rows is None:
         return restrict_plainly(restriction)

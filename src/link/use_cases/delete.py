@@ -10,14 +10,14 @@ from link.domain.planning import Action, Plan, plan_delete
 from link.domain.transfers import Operation, Outcome, Transfer
 from link.use_cases.ports import Settled
 from link.use_cases.pull import whole_evidence
-from link.use_cases.recovery import finish, recover, settle_failure
+from link.use_cases.recovery import approve_lost, finish, recover, release_withdrawn, settle_failure
 from link.use_cases.results import DeleteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from link.domain.keys import Keys
-    from link.use_cases.ports import Ports, Removal
+    from link.use_cases.ports import Page, Ports, Removal
 
 
 def delete(ports: Ports, selection: object, confirm: Callable[[Removal], bool]) -> DeleteResult:
@@ -43,6 +43,29 @@ def delete(ports: Ports, selection: object, confirm: Callable[[Removal], bool]) 
         removal=removed.counts,
         seconds=ports.clock() - start,
     )
+
+
+def release_lost(ports: Ports) -> Settled:
+    """Give up every registration of an entity that is not local, as a link that ends has to; requested ones are approved.
+
+    Raises `Busy` where another transfer is at work on some.
+    """
+    release_withdrawn(ports)
+    settled, after = Settled(), None
+    while True:
+        page = ports.source.page(None, after, ports.chunk)
+        settled += _release_page(ports, page)
+        if page.last:
+            return settled
+        after = page.keys[-1]
+
+
+def _release_page(ports: Ports, page: Page) -> Settled:
+    busy = [key for key, seen in zip(page.keys, page.evidence, strict=True) if seen.transfer is not None]
+    if busy:
+        raise _busy(ports, busy)
+    held = [key for key, seen in zip(page.keys, page.evidence, strict=True) if seen.registered and not seen.approved]
+    return approve_lost(ports, held)
 
 
 def _plan(ports: Ports, keys: Keys) -> Plan:

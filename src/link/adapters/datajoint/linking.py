@@ -99,13 +99,25 @@ def _declare(session: Session, entity: EntityModel, source: str, outbound: str) 
     lineage.insert_lineages(session.connection, session.schema, declaration.lineages(entity))
 
 
+def is_entered(session: Session, class_name: str) -> bool:
+    """Whether the class has been linked here and not been dropped through Link, be its table there or not."""
+    if not table_exists(session, layout.TABLES):
+        return False
+    names = [tier + catalog.snake_case(class_name) for tier in catalog.TIERS]
+    marks = ", ".join(["%s"] * len(names))
+    return bool(session.query(f"SELECT 1 FROM {session.table(layout.TABLES)} WHERE table_name IN ({marks})", names))
+
+
 def _enter(session: Session, entity: EntityModel, source: str, outbound: str) -> None:
+    """Enter the table; one that was dropped behind Link's back keeps its identity, and so its registrations."""
     speech, name = dialect(session), entity.master.name
+    known = session.query(f"SELECT link FROM {session.table(layout.TABLES)} WHERE table_name = %s", (name,))
+    link = read_id(known[0][0]) if known else uuid4()
     session.query(f"DELETE FROM {session.table(layout.TABLES)} WHERE table_name = %s", (name,))
     session.query(
         f"INSERT INTO {session.table(layout.TABLES)} (table_name, link, server, source, outbound, model, made)"
         f" VALUES (%s, {speech.uuid}, %s, %s, %s, %s, {speech.now})",
-        (name, speech.id(uuid4()), here(session, name), source, outbound, snapshot.dump(entity)),
+        (name, speech.id(link), here(session, name), source, outbound, snapshot.dump(entity)),
     )
 
 
