@@ -7,10 +7,15 @@ turned into a relation of the column's own types and collations.
 from __future__ import annotations
 
 import copy
+import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import datajoint as dj
+from datajoint.expression import Aggregation, Union
+
 from link.adapters.datajoint import wire_mysql, wire_postgresql
+from link.adapters.datajoint.exactness import check_of, comparable
 from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import ValueNotRepresentable
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.model import Column, TableModel
     from link.adapters.datajoint.session import Session
     from link.domain.keys import Key, Keys
+
+SHORT = 1_000
+"""A string of so many characters at most needs no look at how long it is."""
+_COLUMN = re.compile(r"column ('[^']+'|[`\w.]+)")
 
 
 def _speech(session: Session) -> ModuleType:
@@ -49,7 +58,7 @@ def key_relation(session: Session, columns: Sequence[Column], keys: Keys, alias:
     """Return a relation to stand in FROM with a row for each key, and its arguments.
 
     It has the key's position from 0 as `n` and its values as `c0`, `c1`, …, in the types and collations of `columns`, so
-    that a comparison with them uses their index. A key that does not fit into the types is an error or matches nothing.
+    that a comparison with them uses their index. A key that the columns cannot hold is a row that matches nothing.
     """
     relation, args = _speech(session).key_relation(columns, keys, alias)
     return relation, args
@@ -62,9 +71,8 @@ def key_join(session: Session, columns: Sequence[Column], table: str, alias: str
 
 
 def key_order(session: Session, columns: Sequence[Column], alias: str) -> str:
-    """Return what to ORDER BY for the order of `key_after`."""
-    names = _named(session, columns, alias)
-    return ", ".join(_speech(session).ordered(name, column) for name, column in zip(names, columns, strict=True))
+    """Return what to ORDER BY for the order of `key_after`: the index's own, whatever the kinds and collations are."""
+    return ", ".join(_named(session, columns, alias))
 
 
 def key_after(session: Session, columns: Sequence[Column], alias: str, after: Key) -> tuple[str, Sequence[Any]]:
@@ -73,33 +81,49 @@ def key_after(session: Session, columns: Sequence[Column], alias: str, after: Ke
     return condition, args
 
 
-def key_literals(session: Session, columns: Sequence[Column], keys: Keys) -> str:
+def key_literals(session: Session, columns: Sequence[Column], keys: Keys, alias: str = "") -> str:
     """Return the condition that a row has one of `keys`, for DataJoint's cascade, where nothing can be bound.
 
-    The literals are escaped by the driver; DataJoint doubles percent signs itself, and takes lower-case words outside quotes
-    for attributes. Up to 5,000 keys at once use the index on all servers.
+    The literals are made of letters, digits and hexadecimal digits alone. So neither percent signs nor backslashes depend on
+    how often DataJoint doubles and parses them on the way, and there are no lower-case words outside quotes, which it takes
+    for attributes. Up to 5,000 keys at once use the index on all servers. A key that the columns cannot hold is left out.
     """
-    names = ", ".join(session.quote(column.name) for column in columns)
-    speech = _speech(session)
-    rows = [", ".join(speech.literal(session, c, v) for c, v in zip(columns, key, strict=True)) for key in keys]
-    return str(speech.listed(names, [f"({row})" for row in rows]))
+    speech, postgresql = _speech(session), session.backend == "postgresql"
+    rows = [
+        "(" + ", ".join(speech.literal(column, value) for column, value in zip(columns, key, strict=True)) + ")"
+        for key in keys
+        if all(comparable(column, value, postgresql=postgresql) for column, value in zip(columns, key, strict=True))
+    ]
+    names = _named(session, columns, alias) if alias else [session.quote(column.name) for column in columns]
+    return str(speech.listed(", ".join(names), rows)) if rows else "FALSE"
 
 
 def restricted(expression: Any, condition: str, names: Iterable[str]) -> Any:
-    """Return a DataJoint expression with an SQL condition added as it is, past DataJoint's parsing of strings."""
-    result = copy.copy(expression)
-    result._restriction = type(expression.restriction)([*expression.restriction, condition])
-    result._restriction_attributes = {*expression.restriction_attributes, *names}
+    """Return a DataJoint expression with an SQL condition added as it is, past DataJoint's parsing of strings.
+
+    As DataJoint does, it makes a subquery of an expression whose attributes are computed or whose rows are limited.
+    """
+    result = expression.make_subquery() if _needs_subquery(expression) else copy.copy(expression)
+    result._restriction = dj.AndList([*result.restriction, condition])
+    result._restriction_attributes = {*result.restriction_attributes, *names}
     return result
+
+
+def _needs_subquery(expression: Any) -> bool:
+    if isinstance(expression, Union) or expression._top is not None:
+        return True
+    return bool(expression.heading.new_attributes) and not isinstance(expression, Aggregation)
 
 
 def value_list(connection: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return the condition that the columns `names` have one of many values of Python's, escaped by the driver."""
     postgresql = connection.adapter.backend == "postgresql"
+    speech = wire_postgresql if postgresql else wire_mysql
     escape = _postgresql_escape(connection) if postgresql else _mysql_escape(connection)
     quoted = ", ".join(connection.adapter.quote_identifier(name) for name in names)
-    listed = ["(" + ", ".join(map(escape, row)) + ")" for row in rows]
-    speech = wire_postgresql if postgresql else wire_mysql
+    listed = [
+        "(" + ", ".join(speech.text(value) if isinstance(value, str) else escape(value) for value in row) + ")" for row in rows
+    ]
     return speech.listed(quoted, listed).replace("%", "%%")
 
 
@@ -117,37 +141,54 @@ def _mysql_escape(connection: Any) -> Callable[[Any], str]:
 
 def row_sizes(session: Session, alias: str, columns: Sequence[Column]) -> str:
     """Return the SQL for about how many bytes a row of `alias` has in memory."""
-    wide = [column for column in columns if column.kind in {Kind.BYTES, Kind.JSON, Kind.STRING}]
+    wide = [column for column in columns if _is_wide(column)]
     sizes = [_speech(session).size(name, column) for name, column in zip(_named(session, wide, alias), wide, strict=True)]
     return " + ".join([str(60 * len(columns)), *sizes])
 
 
-def insert_rows(session: Session, table: TableModel, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> int:
-    """Insert wire rows with values for `columns` into a local table; return how many.
+def _is_wide(column: Column) -> bool:
+    is_long = column.size is None or column.size > SHORT
+    return column.kind in {Kind.BYTES, Kind.JSON} or (column.kind is Kind.STRING and is_long)
 
-    Raises `ValueNotRepresentable` where the server takes a value for wrong; the transaction is spoilt then.
+
+def insert_rows(
+    session: Session,
+    table: TableModel,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Any]],
+    max_bytes: int = 8 * 2**20,
+) -> int:
+    """Insert wire rows with values for `columns`, the local table's own, into it; return how many.
+
+    A statement holds about `max_bytes` at most, one row at the least. Raises `ValueNotRepresentable` before the server would
+    round, cut or clamp a value, and where it refuses one; `PacketTooLarge` where one row is more than a statement may hold.
+    The transaction is the caller's, and spoilt then.
     """
-    place = session.table(table.name)
     try:
-        return int(_speech(session).insert(session, place, columns, _checked(session, table, columns, rows)))
+        return int(
+            _speech(session).insert(
+                session, session.table(table.name), columns, _exact(session, table, columns, rows), max_bytes
+            )
+        )
     except Refused as error:
         if error.refusal is not Refusal.VALUE:
             raise
-        raise ValueNotRepresentable(table=table.name, detail=error.detail) from None
+        named = _COLUMN.search(error.detail)
+        column = named[1].rpartition(".")[2].strip("`'") if named else ""
+        raise ValueNotRepresentable(table=table.name, column=column, detail=error.detail) from None
+    except ValueNotRepresentable as error:
+        error.table = table.name
+        raise
 
 
-def _checked(
+def _exact(
     session: Session, table: TableModel, columns: Sequence[Column], rows: Iterable[Sequence[Any]]
 ) -> Iterable[Sequence[Any]]:
-    """Stop at numbers that only PostgreSQL has; MySQL would read them as 0 or refuse them less clearly."""
-    floats = [(place, column) for place, column in enumerate(columns) if column.kind is Kind.FLOAT64]
-    if session.backend == "postgresql" or not floats:
-        return rows
-    return (_finite(table, row, floats) for row in rows)
-
-
-def _finite(table: TableModel, row: Sequence[Any], floats: Sequence[tuple[int, Column]]) -> Sequence[Any]:
-    for place, column in floats:
-        if row[place] in {"NaN", "Infinity", "-Infinity"}:
-            raise ValueNotRepresentable(table=table.name, column=column.name, detail=f"{row[place]} is no number there")
-    return row
+    postgresql = session.backend == "postgresql"
+    found = [(place, check_of(column, postgresql=postgresql, mariadb=session.mariadb)) for place, column in enumerate(columns)]
+    checks = [(place, check) for place, check in found if check is not None]
+    for row in rows:
+        for place, check in checks:
+            if row[place] is not None and (fault := check(row[place])):
+                raise ValueNotRepresentable(table=table.name, column=columns[place].name, detail=fault)
+        yield row

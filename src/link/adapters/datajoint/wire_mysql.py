@@ -6,6 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from attrs import define, field
+
+from link.adapters.datajoint import exactness
 from link.adapters.datajoint.model import Column, Kind
 from link.domain.errors import PacketTooLarge
 
@@ -15,10 +18,12 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
     from link.domain.keys import Key, Keys
 
-STATEMENT = 4 * 2**20
-"""Bytes of values in one INSERT; a larger row has a statement of its own."""
-ROWS = 2_000
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+ROWS = 5_000
+"""Rows in one INSERT; longer statements are not faster."""
+SMALL = 512 * 2**10
+"""Every server takes a statement of so many bytes."""
+OVERHEAD = 64 * 2**10
+_PLAIN = re.compile(r"[A-Za-z0-9 _.:,/+-]*", re.ASCII)
 
 
 def render(name: str, column: Column) -> str:
@@ -33,7 +38,7 @@ def render(name: str, column: Column) -> str:
 
 
 def typed(column: Column, text: str) -> str:
-    """Return the expression that reads `text` as a value that compares with the column by its index."""
+    """Return the expression that reads `text`, in utf8mb4, as a value that compares with the column by its index."""
     if column.kind in {Kind.INTEGER, Kind.BOOL}:
         return f"CAST({text} AS {'UNSIGNED' if column.unsigned else 'SIGNED'})"
     if column.kind is Kind.DECIMAL:
@@ -44,61 +49,96 @@ def typed(column: Column, text: str) -> str:
         return f"CAST({text} AS DATETIME(6))"
     if column.kind is Kind.UUID:
         return f"UNHEX({text})"
+    if column.kind is Kind.FLOAT64:
+        return f"({text} + 0e0)"
     return text
 
 
-def _collated(column: Column) -> str:
-    return f" CHARACTER SET {column.charset} COLLATE {column.collation}" if column.charset else ""
+def _collated(column: Column, text: str) -> str:
+    """Return `text` in the charset and collation of the column; MariaDB would put `?` for what the charset lacks."""
+    if column.charset in {"", "utf8mb4"}:
+        return text
+    there = f"CONVERT({text} USING {column.charset})"
+    return f"IF(CONVERT({there} USING utf8mb4) = BINARY {text}, {there} COLLATE {column.collation}, NULL)"
+
+
+def _is_text(column: Column) -> bool:
+    return column.kind in {Kind.STRING, Kind.ENUM}
 
 
 def _declared(column: Column) -> str:
-    """Return a type for a column of JSON_TABLE that loses nothing: a longer text than fits must not match a shorter one."""
-    if column.kind is Kind.STRING:
-        return f"VARCHAR({min((column.size or 255) + 1, 16_000)}){_collated(column)}"
-    if column.kind is Kind.ENUM:
-        return f"VARCHAR(256){_collated(column)}"
-    return "VARCHAR(80)"
+    """Return a type for a column of JSON_TABLE that cuts nothing: a longer text must not match a shorter one."""
+    if not _is_text(column):
+        return "VARCHAR(80)"
+    collation = column.collation if column.charset == "utf8mb4" else "utf8mb4_bin"
+    return f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {collation}"
 
 
 def key_relation(columns: Sequence[Column], keys: Keys, alias: str) -> tuple[str, list[Any]]:
     """See `wire.key_relation`."""
     declared = ", ".join(f"c{index} {_declared(column)} PATH '$[{index}]'" for index, column in enumerate(columns))
-    values = ", ".join(f"{typed(column, f'j.c{index}')} AS c{index}" for index, column in enumerate(columns))
+    values = ", ".join(f"{_read(column, f'j.c{index}')} AS c{index}" for index, column in enumerate(columns))
     table = f"JSON_TABLE(%s, '$[*]' COLUMNS (n FOR ORDINALITY, {declared})) j"
-    document = json.dumps([list(key) for key in keys], ensure_ascii=False)
-    return f"(SELECT j.n - 1 AS n, {values} FROM {table}) {alias}", [document]
+    comparable = [
+        [
+            value if exactness.comparable(column, value, postgresql=False) else None
+            for column, value in zip(columns, key, strict=True)
+        ]
+        for key in keys
+    ]
+    return f"(SELECT j.n - 1 AS n, {values} FROM {table}) {alias}", [json.dumps(comparable, ensure_ascii=False)]
 
 
-def ordered(name: str, column: Column) -> str:
-    """Return what the column is ordered by: an enum is ordered by its index, but compared as a string."""
-    return f"CONVERT({name} USING utf8mb4) COLLATE utf8mb4_bin" if column.kind is Kind.ENUM else name
-
-
-def _value(column: Column) -> str:
-    if column.kind is Kind.ENUM:
-        return "CONVERT(%s USING utf8mb4) COLLATE utf8mb4_bin"
-    if column.kind is Kind.STRING and column.charset:
-        return f"CONVERT(%s USING {column.charset}) COLLATE {column.collation}"
-    return typed(column, "%s")
+def _read(column: Column, text: str) -> str:
+    return _collated(column, text) if _is_text(column) else typed(column, text)
 
 
 def key_after(names: Sequence[str], columns: Sequence[Column], after: Key) -> tuple[str, list[Any]]:
     """See `wire.key_after`; spelled out, since a comparison of rows scans the whole index here."""
     condition, args = "FALSE", list[Any]()
     for name, column, value in reversed(list(zip(names, columns, after, strict=True))):
-        place = ordered(name, column)
-        condition = f"({place} > {_value(column)} OR ({place} = {_value(column)} AND {condition}))"
-        args = [value, value, *args]
+        beyond, theirs = _beyond(name, column, value)
+        condition = f"({beyond} OR ({name} = {_value(column)} AND {condition}))"
+        args = [*theirs, value, *args]
     return condition, args
 
 
-def literal(session: Session, column: Column, value: str) -> str:
-    """Return `value` as a literal that compares with the column by its index, escaped by the driver."""
-    if column.kind in {Kind.INTEGER, Kind.BOOL, Kind.DECIMAL} and _NUMBER.fullmatch(value):
+def _beyond(name: str, column: Column, value: str) -> tuple[str, list[Any]]:
+    """An enum is ordered by its labels' places, but `>` would compare the labels themselves."""
+    if column.kind is not Kind.ENUM:
+        return f"{name} > {_value(column)}", [value]
+    folded = [label.casefold() for label in column.labels]
+    place = column.labels.index(value) if value in column.labels else _found(folded, value.casefold())
+    later = column.labels[place + 1 :]
+    return (f"{name} IN ({', '.join(['%s'] * len(later))})", list(later)) if later else ("FALSE", [])
+
+
+def _found(labels: Sequence[str], value: str) -> int:
+    return labels.index(value) if value in labels else -1
+
+
+def _value(column: Column) -> str:
+    if column.kind is Kind.STRING and column.charset:
+        return f"CONVERT(%s USING {column.charset}) COLLATE {column.collation}"
+    return typed(column, "%s")
+
+
+def literal(column: Column, value: str) -> str:
+    """Return `value` as a literal that compares with the column by its index."""
+    if column.kind in {Kind.INTEGER, Kind.BOOL, Kind.DECIMAL}:
         return value
+    if column.kind is Kind.FLOAT64:
+        return value if "e" in value.lower() else f"{value}E0"
     if column.kind is Kind.UUID:
-        return f"X'{bytes.fromhex(value).hex()}'"
-    return str(session.connection._conn.escape(value))
+        return f"X'{value}'"
+    if column.kind in {Kind.DATE, Kind.DATETIME}:
+        return f"{'DATE' if column.kind is Kind.DATE else 'TIMESTAMP'}'{value}'"
+    return text(value) if value.isascii() else _collated(column, text(value))
+
+
+def text(value: str) -> str:
+    """Return a string literal without any character that a server, a driver or DataJoint could take for something else."""
+    return f"'{value}'" if _PLAIN.fullmatch(value) else f"_utf8mb4 X'{value.encode().hex()}'"
 
 
 def listed(names: str, rows: Sequence[str]) -> str:
@@ -111,45 +151,80 @@ def size(name: str, column: Column) -> str:  # noqa: ARG001 - PostgreSQL needs t
     return f"coalesce(OCTET_LENGTH({name}), 0)"
 
 
-def insert(session: Session, table: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> int:
+def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]], max_bytes: int) -> int:
     """Insert wire rows, many in a statement, and return how many."""
     names = ", ".join(session.quote(column.name) for column in columns)
     one = "(" + ", ".join(["%s"] * len(columns)) + ")"
     readers = [_READERS.get(column.kind, _as_it_is) for column in columns]
-    inserted = 0
-    for batch in _batches(rows):
-        if len(batch) == 1:
-            _check_packet(session, batch[0])
-        values = [
-            read(value) if value is not None else None for row in batch for read, value in zip(readers, row, strict=True)
-        ]
-        inserted += session.change(f"INSERT INTO {table} ({names}) VALUES {', '.join([one] * len(batch))}", values)
+    packet, inserted = Packet(session), 0
+    for batch in _batches(rows, max_bytes):
+        for part in packet.fitting(batch):
+            values = [
+                read(value) if value is not None else None for row in part for read, value in zip(readers, row, strict=True)
+            ]
+            inserted += session.change(f"INSERT INTO {place} ({names}) VALUES {', '.join([one] * len(part))}", values)
     return inserted
 
 
-def _check_packet(session: Session, row: Sequence[Any]) -> None:
-    """Refuse a row that the server would answer by hanging up; escaping doubles some bytes, but never adds more."""
-    size_of_row = sum(len(value) for value in row if value is not None)
-    if size_of_row < STATEMENT:
-        return
-    limit = int(session.query("SELECT @@max_allowed_packet")[0][0])
-    escape = session.connection._conn.escape
-    if size_of_row > limit or (2 * size_of_row > limit and sum(len(escape(v)) for v in row if v is not None) > limit - 65_536):
-        raise PacketTooLarge(server=session.server, setting="max_allowed_packet", limit=f"{limit:,} bytes")
+@define
+class Packet:
+    """Keeps statements below what the server takes, which it answers otherwise by hanging up; asks it at most once."""
+
+    session: Session
+    _limit: int = field(default=0, init=False)
+
+    def fitting(self, batch: list[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+        """Yield `batch` in parts that fit; raises `PacketTooLarge` for a row that cannot."""
+        total = sum(map(_bytes_of, (value for row in batch for value in row)))
+        if 2 * total < SMALL or 2 * total < self.limit:
+            yield batch
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            yield from self.fitting(batch[:middle])
+            yield from self.fitting(batch[middle:])
+        else:
+            self._check(batch[0])
+            yield batch
+
+    @property
+    def limit(self) -> int:
+        """The server's limit, less what a statement has beside its values."""
+        if not self._limit:
+            self._limit = int(self.session.query("SELECT @@max_allowed_packet")[0][0])
+        return self._limit - OVERHEAD
+
+    def _check(self, row: Sequence[Any]) -> None:
+        """Escaping doubles some bytes, how many is not known before."""
+        escape = self.session.connection._conn.escape
+        if sum(_escaped_bytes(escape, value) for value in row) > self.limit:
+            raise PacketTooLarge(server=self.session.server, setting="max_allowed_packet", limit=f"{self._limit:,} bytes")
 
 
-def _batches(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+def _escaped_bytes(escape: Callable[[Any], str], value: str | bytes | None) -> int:
+    if value is None:
+        return 4
+    return len(escape(value)) if isinstance(value, bytes) else len(escape(value).encode())
+
+
+def _batches(rows: Iterable[Sequence[Any]], most: int) -> Iterator[list[Sequence[Any]]]:
     batch: list[Sequence[Any]] = []
-    room = STATEMENT
+    room = most
     for row in rows:
-        size_of_row = sum(len(value) for value in row if value is not None)
+        size_of_row = sum(map(_bytes_of, row))
         if batch and (size_of_row > room or len(batch) == ROWS):
             yield batch
-            batch, room = [], STATEMENT
+            batch, room = [], most
         batch.append(row)
         room -= size_of_row
     if batch:
         yield batch
+
+
+def _bytes_of(value: str | bytes | None) -> int:
+    """At most so many bytes go over the line, before escaping."""
+    if value is None:
+        return 4
+    return len(value) if isinstance(value, bytes) or value.isascii() else 4 * len(value)
 
 
 def _as_it_is(value: Any) -> Any:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
+from link.adapters.datajoint import exactness
 from link.adapters.datajoint.model import Column, Kind
+from link.domain.errors import ValueNotRepresentable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from link.adapters.datajoint.session import Session
     from link.domain.keys import Key, Keys
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-BATCH = 4 * 2**20
-"""Characters of COPY text that are held at once."""
+_ESCAPED = re.compile(r"[\\\n\r\t]")
+_COLUMN = re.compile(r"COPY .*, line \d+, column ([^:]+)")
+WRONG_VALUE = "22"
+"""The class of SQLSTATE of values that a type does not hold."""
+_PLAIN = re.compile(r"[A-Za-z0-9 _.:,/+-]*", re.ASCII)
 
 
 def render(name: str, column: Column) -> str:
@@ -29,39 +35,44 @@ def render(name: str, column: Column) -> str:
     return f"{name}::text"
 
 
-def native(column: Column) -> str:
-    """Return the column's type as it can stand in a statement with arguments."""
-    return column.native.replace("%", "%%")
+def comparison(column: Column) -> str:
+    """Return the type in which keys are compared: without a size, since casts to sizes cut and round."""
+    if column.kind is Kind.ENUM:
+        return column.native.replace("%", "%%")
+    return {"varchar": "text", "character varying": "text"}.get(base(column), base(column))
+
+
+def base(column: Column) -> str:
+    """Return a type's name without its size."""
+    return re.sub(r"\([^)]*\)", "", column.native)
 
 
 def key_relation(columns: Sequence[Column], keys: Keys, alias: str) -> tuple[str, list[Any]]:
     """See `wire.key_relation`."""
-    arrays = ", ".join(f"%s::text[]::{native(column)}[]" for column in columns)
+    arrays = ", ".join(f"%s::text[]::{comparison(column)}[]" for column in columns)
     names = ", ".join(f"c{index}" for index in range(len(columns)))
     relation = f"(SELECT {names}, n - 1 AS n FROM unnest({arrays}) WITH ORDINALITY AS u({names}, n)) {alias}"
-    return relation, [[key[index] for key in keys] for index in range(len(columns))]
+    return relation, [[_comparable(column, key[index]) for key in keys] for index, column in enumerate(columns)]
 
 
-def ordered(name: str, column: Column) -> str:
-    """Return what the column is ordered by."""
-    return f'{name}::text COLLATE "C"' if column.kind is Kind.ENUM else name
+def _comparable(column: Column, value: str) -> str | None:
+    return value if exactness.comparable(column, value, postgresql=True) else None
 
 
 def key_after(names: Sequence[str], columns: Sequence[Column], after: Key) -> tuple[str, list[Any]]:
     """See `wire.key_after`; PostgreSQL uses the index for a comparison of rows."""
-    left = ", ".join(ordered(name, column) for name, column in zip(names, columns, strict=True))
-    right = ", ".join('%s::text COLLATE "C"' if c.kind is Kind.ENUM else f"%s::{native(c)}" for c in columns)
-    return f"({left}) > ({right})", list(after)
+    right = ", ".join(f"%s::{comparison(column)}" for column in columns)
+    return f"({', '.join(names)}) > ({right})", list(after)
 
 
-def literal(session: Session, column: Column, value: str) -> str:
-    """Return `value` as a literal of the column's type, escaped by the driver.
+def literal(column: Column, value: str) -> str:
+    """Return `value` as a literal of the column's type, which is in capitals outside quotes."""
+    return f"{text(value)}::{column.native if column.kind is Kind.ENUM else comparison(column).upper()}"
 
-    The type is in capitals: DataJoint takes lower-case words outside quotes for attributes.
-    """
-    cursor = session.connection._conn.cursor()  # escaping is the driver's
-    kind = column.native if '"' in column.native else column.native.upper()
-    return f"{cursor.mogrify('%s', (value,)).decode()}::{kind}"
+
+def text(value: str) -> str:
+    """Return a string literal without any character that a server, a driver or DataJoint could take for something else."""
+    return f"'{value}'" if _PLAIN.fullmatch(value) else f"CONVERT_FROM('\\x{value.encode().hex()}'::BYTEA, 'UTF8')"
 
 
 def listed(names: str, rows: Sequence[str]) -> str:
@@ -75,36 +86,60 @@ def size(name: str, column: Column) -> str:
     return f"coalesce(octet_length({text}), 0)"
 
 
-def insert(session: Session, table: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> int:
+def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]], max_bytes: int) -> int:
     """Insert wire rows by COPY and return how many; data only, nothing in it is ever executed."""
     names = ", ".join(session.quote(column.name).replace("%%", "%") for column in columns)
-    statement = f"COPY {table.replace('%%', '%')} ({names}) FROM STDIN"
+    statement = f"COPY {place.replace('%%', '%')} ({names}) FROM STDIN"
     inserted = 0
-    for batch in _batches(rows):
+    for batch in _batches(columns, rows, max_bytes):
         session.statements += 1
         with session.translating(statement):
-            cursor = session.connection._conn.cursor()
-            cursor.copy_expert(statement, batch)
-            inserted += cursor.rowcount
+            inserted += _copy(session, statement, batch)
     return inserted
 
 
-def _batches(rows: Iterable[Sequence[Any]]) -> Iterator[io.StringIO]:
-    batch, room = io.StringIO(), BATCH
+def _copy(session: Session, statement: str, batch: io.StringIO) -> int:
+    cursor = session.connection._conn.cursor()
+    try:
+        cursor.copy_expert(statement, batch)
+    except Exception as error:
+        if not str(getattr(error, "pgcode", "")).startswith(WRONG_VALUE):
+            raise
+        raise _not_representable(error) from None
+    return int(cursor.rowcount)
+
+
+def _not_representable(error: Any) -> ValueNotRepresentable:
+    found = _COLUMN.search(error.diag.context or "")
+    return ValueNotRepresentable(table="", column=found[1] if found else "", detail=error.diag.message_primary)
+
+
+def _batches(columns: Sequence[Column], rows: Iterable[Sequence[Any]], max_bytes: int) -> Iterator[io.StringIO]:
+    writers = [_WRITERS.get(column.kind, str) for column in columns]
+    batch, room = io.StringIO(), max_bytes
     for row in rows:
-        room -= batch.write("\t".join(map(_copied, row)) + "\n")
+        values = ["\\N" if value is None else write(value) for write, value in zip(writers, row, strict=True)]
+        room -= batch.write("\t".join(values) + "\n")
         if room < 0:
             batch.seek(0)
             yield batch
-            batch, room = io.StringIO(), BATCH
+            batch, room = io.StringIO(), max_bytes
     if batch.tell():
         batch.seek(0)
         yield batch
 
 
-def _copied(value: str | bytes | None) -> str:
-    if value is None:
-        return "\\N"
-    if isinstance(value, bytes):
-        return "\\\\x" + value.hex()
-    return value.translate(_ESCAPES)
+def _escaped(value: str) -> str:
+    return value.translate(_ESCAPES) if _ESCAPED.search(value) else value
+
+
+def _hexadecimal(value: bytes) -> str:
+    return "\\\\x" + value.hex()
+
+
+_WRITERS: dict[Kind, Callable[[Any], str]] = {
+    Kind.STRING: _escaped,
+    Kind.ENUM: _escaped,
+    Kind.JSON: _escaped,
+    Kind.BYTES: _hexadecimal,
+}
