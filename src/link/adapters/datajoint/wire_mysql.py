@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
     from link.domain.keys import Key, Keys
 
+_CODECS = {
+    "ascii": "ascii",
+    "latin1": "cp1252",
+    "latin2": "iso8859_2",
+    "cp1250": "cp1250",
+    "cp1251": "cp1251",
+    "greek": "iso8859_7",
+}
+"""Python's names of charsets; what is not among them the server converts."""
 ROWS = 5_000
 """Rows in one INSERT; longer statements are not faster."""
 SMALL = 512 * 2**10
@@ -133,7 +142,22 @@ def literal(column: Column, value: str) -> str:
         return f"X'{value}'"
     if column.kind in {Kind.DATE, Kind.DATETIME}:
         return f"{'DATE' if column.kind is Kind.DATE else 'TIMESTAMP'}'{value}'"
-    return text(value) if value.isascii() else _collated(column, text(value))
+    return _text_in(column, value)
+
+
+def _text_in(column: Column, value: str) -> str:
+    """Return `value` in the column's own charset: MariaDB converts it anew for every row otherwise, and some wrongly."""
+    if column.charset in {"", "utf8mb4"}:
+        return text(value)
+    if _PLAIN.fullmatch(value):
+        return f"_{'utf8mb3' if column.charset == 'utf8' else column.charset}'{value}'"
+    if column.charset in {"utf8", "utf8mb3"}:
+        return f"_utf8mb3 X'{value.encode().hex()}'" if max(value) <= "\uffff" else "NULL"
+    try:
+        encoded = value.encode(_CODECS[column.charset])
+    except (KeyError, UnicodeEncodeError):
+        return _collated(column, text(value))
+    return f"_{column.charset} X'{encoded.hex()}'"
 
 
 def text(value: str) -> str:
