@@ -455,6 +455,8 @@ def test_many_keys_use_the_index(session, product, charset):
 @pytest.fixture
 def family(session):
     """A table with nasty keys, and children that hold its key under its own and under other names."""
+    if session.backend == "mysql":
+        session.query(f"ALTER DATABASE {session.quote(session.schema)} CHARACTER SET utf8mb4")  # stock MariaDB has latin1
     schema = dj.Schema(session.schema, connection=session.connection)
 
     class Animal(dj.Manual):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?[0-9]+(\.([0-9]+))?")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?")
-_ONLY_POSTGRESQL = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}( [0-9:.]+)?( BC)?")
+_ONLY_POSTGRESQL = re.compile(r"-?infinity|[0-9]{5,7}-[0-9-]{5}( [0-9:.]+)?|[0-9]{4,}-[0-9-]{5}( [0-9:.]+)? BC")
 _UUID = re.compile(r"[0-9a-f]{32}")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _DELICATE = re.compile(r"[0-9][0-9.]{15}|[0-9][eE]")
@@ -62,13 +62,18 @@ def _enum(column: Column, value: str, postgresql: bool) -> bool:
 
 
 def _date(column: Column, value: str, postgresql: bool) -> bool:  # noqa: ARG001
-    return _is_day(value) or (postgresql and bool(_ONLY_POSTGRESQL.fullmatch(value)) and value[:4] != "0000")
+    return _is_day(value) or (postgresql and _is_beyond_iso(value))
 
 
 def _datetime(column: Column, value: str, postgresql: bool) -> bool:  # noqa: ARG001
     if _is_day(value[:10]) and value[10:11] == " " and _TIME.fullmatch(value, 11):
         return True
-    return postgresql and bool(_ONLY_POSTGRESQL.fullmatch(value)) and (value[4:5] != "-" or value.endswith(" BC"))
+    return postgresql and _is_beyond_iso(value)
+
+
+def _is_beyond_iso(value: str) -> bool:
+    """Whether it is a time that only PostgreSQL has: infinite, before Christ, or after the year 9999."""
+    return bool(_ONLY_POSTGRESQL.fullmatch(value))
 
 
 def _is_day(value: str) -> bool:
@@ -107,7 +112,7 @@ _COMPARABLE: dict[Kind, Callable[[Column, str, bool], bool]] = {
 # ---- before an insert
 
 
-def check_of(column: Column, *, postgresql: bool, mariadb: bool) -> Check | None:
+def check_of(column: Column, *, postgresql: bool, mariadb: bool) -> Check | None:  # noqa: PLR0911 - a return for each kind
     """Return what says why a value cannot be held exactly ('' where it can), or None where the server itself refuses."""
     if column.kind is Kind.STRING:
         return lambda value: _length_fault(column, value, postgresql=postgresql)

@@ -46,7 +46,7 @@ def render(name: str, column: Column) -> str:
     return f"CAST({name} AS CHAR)"
 
 
-def typed(column: Column, text: str) -> str:
+def typed(column: Column, text: str) -> str:  # noqa: PLR0911 - a return for each kind
     """Return the expression that reads `text`, in utf8mb4, as a value that compares with the column by its index."""
     if column.kind in {Kind.INTEGER, Kind.BOOL}:
         return f"CAST({text} AS {'UNSIGNED' if column.unsigned else 'SIGNED'})"
@@ -113,7 +113,7 @@ def key_after(names: Sequence[str], columns: Sequence[Column], after: Key) -> tu
 
 
 def _beyond(name: str, column: Column, value: str) -> tuple[str, list[Any]]:
-    """An enum is ordered by its labels' places, but `>` would compare the labels themselves."""
+    """Return the condition for later values; an enum is ordered by its labels' places, but `>` would compare the labels."""
     if column.kind is not Kind.ENUM:
         return f"{name} > {_value(column)}", [value]
     folded = [label.casefold() for label in column.labels]
