@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from link.adapters.datajoint import exactness
 from link.adapters.datajoint.model import Column, Kind
@@ -190,6 +190,21 @@ def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterab
     return inserted
 
 
+@frozen
+class Verbatim:
+    """Bytes to be sent as they are; the driver's own form, hexadecimal digits, has twice their length."""
+
+    value: bytes
+
+
+def spelled(value: Verbatim, mapping: object = None) -> str:  # noqa: ARG001 - the driver's signature
+    """Return the literal as the driver's `_binary` strings were, each byte one character of it."""
+    return f"_binary'{value.value.decode('ascii', 'surrogateescape').translate(_SPECIAL)}'"
+
+
+_SPECIAL = {0: "\\0", 10: "\\n", 13: "\\r", 26: "\\Z", 34: '\\"', 39: "\\'", 92: "\\\\"}
+
+
 @define
 class Packet:
     """Keeps statements below what the server takes, which it answers otherwise by hanging up; asks it at most once."""
@@ -207,8 +222,7 @@ class Packet:
             yield from self.fitting(batch[:middle])
             yield from self.fitting(batch[middle:])
         else:
-            self._check(batch[0])
-            yield batch
+            yield [self._shortened(batch[0])]
 
     @property
     def limit(self) -> int:
@@ -217,17 +231,19 @@ class Packet:
             self._limit = int(self.session.query("SELECT @@max_allowed_packet")[0][0])
         return self._limit - OVERHEAD
 
-    def _check(self, row: Sequence[Any]) -> None:
-        """Escaping doubles some bytes, how many is not known before."""
-        escape = self.session.connection._conn.escape
-        if sum(_escaped_bytes(escape, value) for value in row) > self.limit:
+    def _shortened(self, row: Sequence[Any]) -> Sequence[Any]:
+        """Return a large row in the shortest form there is; how much escaping adds is not known before."""
+        driver = self.session.connection._conn
+        driver.encoders[Verbatim] = spelled
+        short = [Verbatim(value) if isinstance(value, bytes) else value for value in row]
+        if sum(_length(driver, value) for value in short) > self.limit:
             raise PacketTooLarge(server=self.session.server, setting="max_allowed_packet", limit=f"{self._limit:,} bytes")
+        return short
 
 
-def _escaped_bytes(escape: Callable[[Any], str], value: str | bytes | None) -> int:
-    if value is None:
-        return 4
-    return len(escape(value)) if isinstance(value, bytes) else len(escape(value).encode())
+def _length(driver: Any, value: Any) -> int:
+    literal = str(driver.literal(value))
+    return len(literal) if isinstance(value, Verbatim) else len(literal.encode())
 
 
 def _batches(rows: Iterable[Sequence[Any]], most: int) -> Iterator[list[Sequence[Any]]]:
