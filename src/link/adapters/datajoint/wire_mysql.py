@@ -242,7 +242,7 @@ class Packet:
 
 
 def _length(driver: Any, value: Any) -> int:
-    literal = str(driver.literal(value))
+    literal = str(driver.escape(value, driver.encoders))
     return len(literal) if isinstance(value, Verbatim) else len(literal.encode())
 
 
