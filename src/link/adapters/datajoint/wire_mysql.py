@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from link.adapters.datajoint import exactness
 from link.adapters.datajoint.model import Column, Kind
@@ -178,31 +179,22 @@ def size(name: str, column: Column) -> str:  # noqa: ARG001 - PostgreSQL needs t
 def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]], max_bytes: int) -> int:
     """Insert wire rows, many in a statement, and return how many."""
     names = ", ".join(session.quote(column.name) for column in columns)
-    one = "(" + ", ".join(["%s"] * len(columns)) + ")"
-    readers = [_READERS.get(column.kind, _as_it_is) for column in columns]
     packet, inserted = Packet(session), 0
     for batch in _batches(rows, max_bytes):
-        for part in packet.fitting(batch):
-            values = [
-                read(value) if value is not None else None for row in part for read, value in zip(readers, row, strict=True)
-            ]
+        for part, is_large in packet.fitting(batch):
+            one, values = _bound(columns, part, _LARGE if is_large else _READERS)
             inserted += session.change(f"INSERT INTO {place} ({names}) VALUES {', '.join([one] * len(part))}", values)
     return inserted
 
 
-@frozen
-class Verbatim:
-    """Bytes to be sent as they are; the driver's own form, hexadecimal digits, has twice their length."""
-
-    value: bytes
-
-
-def spelled(value: Verbatim, mapping: object = None) -> str:  # noqa: ARG001 - the driver's signature
-    """Return the literal as the driver's `_binary` strings were, each byte one character of it."""
-    return f"_binary'{value.value.decode('ascii', 'surrogateescape').translate(_SPECIAL)}'"
-
-
-_SPECIAL = {0: "\\0", 10: "\\n", 13: "\\r", 26: "\\Z", 34: '\\"', 39: "\\'", 92: "\\\\"}
+def _bound(
+    columns: Sequence[Column], rows: Sequence[Sequence[Any]], readers: dict[Kind, tuple[str, Callable[[Any], Any]]]
+) -> tuple[str, list[Any]]:
+    """Return the place holders of one row, and the arguments of all."""
+    chosen = [readers.get(column.kind, _AS_IT_IS) for column in columns]
+    reads = [read for _, read in chosen]
+    values = [None if value is None else read(value) for row in rows for read, value in zip(reads, row, strict=True)]
+    return f"({', '.join(place for place, _ in chosen)})", values
 
 
 @define
@@ -212,17 +204,18 @@ class Packet:
     session: Session
     _limit: int = field(default=0, init=False)
 
-    def fitting(self, batch: list[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
-        """Yield `batch` in parts that fit; raises `PacketTooLarge` for a row that cannot."""
+    def fitting(self, batch: list[Sequence[Any]]) -> Iterator[tuple[list[Sequence[Any]], bool]]:
+        """Yield `batch` in parts that fit, and whether a part is a large row; raises `PacketTooLarge` for one too large."""
         total = sum(map(_bytes_of, (value for row in batch for value in row)))
         if 2 * total < SMALL or 2 * total < self.limit:
-            yield batch
+            yield batch, False
         elif len(batch) > 1:
             middle = len(batch) // 2
             yield from self.fitting(batch[:middle])
             yield from self.fitting(batch[middle:])
         else:
-            yield [self._shortened(batch[0])]
+            self._check(batch[0])
+            yield batch, True
 
     @property
     def limit(self) -> int:
@@ -231,19 +224,15 @@ class Packet:
             self._limit = int(self.session.query("SELECT @@max_allowed_packet")[0][0])
         return self._limit - OVERHEAD
 
-    def _shortened(self, row: Sequence[Any]) -> Sequence[Any]:
-        """Return a large row in the shortest form there is; how much escaping adds is not known before."""
-        driver = self.session.connection._conn
-        driver.encoders[Verbatim] = spelled
-        short = [Verbatim(value) if isinstance(value, bytes) else value for value in row]
-        if sum(_length(driver, value) for value in short) > self.limit:
+    def _check(self, row: Sequence[Any]) -> None:
+        """How much escaping adds to text is not known before."""
+        escape = self.session.connection._conn.escape
+        if sum(_large(escape, value) for value in row if value is not None) > self.limit:
             raise PacketTooLarge(server=self.session.server, setting="max_allowed_packet", limit=f"{self._limit:,} bytes")
-        return short
 
 
-def _length(driver: Any, value: Any) -> int:
-    literal = str(driver.escape(value, driver.encoders))
-    return len(literal) if isinstance(value, Verbatim) else len(literal.encode())
+def _large(escape: Callable[[str], str], value: str | bytes) -> int:
+    return len(value) * 4 // 3 + 4 if isinstance(value, bytes) else len(escape(value).encode())
 
 
 def _batches(rows: Iterable[Sequence[Any]], most: int) -> Iterator[list[Sequence[Any]]]:
@@ -271,4 +260,11 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-_READERS: dict[Kind, Callable[[Any], Any]] = {Kind.UUID: bytes.fromhex, Kind.BOOL: int}
+def _base64(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+_AS_IT_IS: tuple[str, Callable[[Any], Any]] = ("%s", _as_it_is)
+_READERS: dict[Kind, tuple[str, Callable[[Any], Any]]] = {Kind.UUID: ("%s", bytes.fromhex), Kind.BOOL: ("%s", int)}
+_LARGE = {**_READERS, Kind.BYTES: ("FROM_BASE64(%s)", _base64)}
+"""For large rows: the driver sends bytes as hexadecimal digits, which have twice their length."""
