@@ -1,0 +1,148 @@
+"""A source table as data, read from its server's catalog with SELECT alone: nothing is declared, decorated or written."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, cast
+
+from attrs import evolve, frozen
+
+from link.adapters.datajoint import catalog_mysql, catalog_postgresql
+from link.adapters.datajoint.columns import plain_column
+from link.adapters.datajoint.found import Catalog
+from link.adapters.datajoint.lineage import Lineages, recorded_lineage
+from link.adapters.datajoint.model import EntityModel, Index, TableModel
+from link.adapters.datajoint.refusals import refuse_entity, refuse_names, refuse_table
+from link.domain.errors import NotLinkable, SourceTableMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from link.adapters.datajoint.found import ForeignKey, FoundColumn, FoundIndex, FoundTable
+    from link.adapters.datajoint.session import Session
+
+_TIERS = ("", "#", "_", "__")
+_CAPITAL = re.compile(r"(?<=[A-Za-z0-9])([A-Z])")
+_CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+
+
+def snake_case(class_name: str) -> str:
+    """Return the table name of a class without its tier, as DataJoint makes it; empty for a name that it refuses."""
+    class_name = class_name.replace("_", "")
+    return _CAPITAL.sub(r"_\1", class_name).lower() if _CLASS_NAME.fullmatch(class_name) else ""
+
+
+def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
+    """Read the table of a DataJoint class, of any tier, with its parts.
+
+    Hidden columns (`_prov`, `_job_...`) are left out unless they are in the key. Six statements, however many parts.
+
+    Raises:
+        SourceTableMissing: no table of that name can be seen; the error holds near names.
+        NotLinkable: the table is a view, has no key or another trait that rules linking out.
+        ColumnNotSupported: a column is not known to arrive exactly.
+    """
+    catalog = cast("Catalog", catalog_postgresql if session.backend == "postgresql" else catalog_mysql)
+    tables = catalog.tables(session, schema)
+    master = _find(schema, class_name, tables)
+    foreign_keys = catalog.foreign_keys(session, schema)
+    parts = _parts(schema, master.name, tables, foreign_keys)
+    names = [master.name, *(part.name for part in parts)]
+    refuse_names(schema, names)
+    found = _Found(
+        columns=catalog.columns(session, schema, names),
+        indexes=catalog.indexes(session, schema, names),
+        lineages=_lineages(session, catalog, schema, names, tables, foreign_keys),
+        catalog=catalog,
+    )
+    head = found.table(schema, master)
+    rest = tuple(found.table(schema, part, found.bases(head)) for part in parts)
+    entity = EntityModel(backend=session.backend, master=head, parts=rest)
+    refuse_entity(entity, foreign_keys)
+    return entity
+
+
+def _find(schema: str, class_name: str, tables: Mapping[str, FoundTable]) -> FoundTable:
+    snake = snake_case(class_name)
+    found = [tables[tier + snake] for tier in _TIERS if snake and tier + snake in tables]
+    if not found:
+        raise SourceTableMissing(table=class_name, schema=schema, near=_near(class_name, tables))
+    if len(found) > 1:
+        names = ", ".join(table.name for table in found)
+        raise NotLinkable(table=f"{schema}.{found[0].name}", reason=f"the class name stands for several tables ({names})")
+    refuse_table(schema, found[0])
+    return found[0]
+
+
+def _near(class_name: str, tables: Iterable[str]) -> list[str]:
+    classes = {_class_name(name) for name in tables if not name.startswith("~") and "__" not in name.lstrip("_")}
+    return get_close_matches(class_name, sorted(classes), n=3)
+
+
+def _class_name(table: str) -> str:
+    return "".join(word.capitalize() for word in table.lstrip("#_").split("_"))
+
+
+def _parts(
+    schema: str, master: str, tables: Mapping[str, FoundTable], foreign_keys: Sequence[ForeignKey]
+) -> list[FoundTable]:
+    """Return the tables that are named like parts and refer to the master, by name."""
+    children = {key.table for key in foreign_keys if (key.parent_schema, key.parent_table) == (schema, master)}
+    return [tables[name] for name in sorted(children & tables.keys()) if name.startswith(f"{master}__")]
+
+
+def _lineages(  # noqa: PLR0913 - what has been read so far, once
+    session: Session,
+    catalog: Catalog,
+    schema: str,
+    names: Sequence[str],
+    tables: Mapping[str, FoundTable],
+    foreign_keys: Sequence[ForeignKey],
+) -> Lineages:
+    readable = "~lineage" in tables and tables["~lineage"].readable
+    lineages = Lineages(session, catalog, schema, recorded_lineage(session, schema, names) if readable else {})
+    lineages.add(foreign_keys, schema)
+    return lineages
+
+
+@frozen(kw_only=True)
+class _Found:
+    """Everything read of the entity's tables."""
+
+    columns: Mapping[str, Sequence[FoundColumn]]
+    indexes: Mapping[str, Sequence[FoundIndex]]
+    lineages: Lineages
+    catalog: Catalog
+
+    def bases(self, master: TableModel) -> dict[tuple[str, str], str]:
+        """Return the base types of the master's key, which DataJoint marks there but not always in the parts."""
+        key = {column.name for column in master.key}
+        return {(column.name, column.native): column.base for column in self.columns[master.name] if column.name in key}
+
+    def table(self, schema: str, table: FoundTable, bases: Mapping[tuple[str, str], str] | None = None) -> TableModel:
+        key = next((index.columns for index in self.indexes.get(table.name, ()) if index.primary), ())
+        if not key or key == ("_singleton",):
+            reason = "it is a singleton table, whose key is empty" if key else "it has no primary key"
+            raise NotLinkable(table=f"{schema}.{table.name}", reason=reason)
+        shown = [
+            evolve(column, base=(bases or {}).get((column.name, column.native), column.base))
+            for column in self.columns[table.name]
+            if column.name in key or not column.name.startswith("_")
+        ]
+        refuse_names(schema, [column.name for column in shown])
+        columns = [plain_column(f"{schema}.{table.name}", column, self.catalog.kinds, in_key=column.name in key) for column in shown]
+        return TableModel(
+            schema=schema,
+            name=table.name,
+            comment=table.comment,
+            columns=tuple(
+                evolve(column, lineage=self.lineages.of(table.name, column.name, in_key=column.in_key)) for column in columns
+            ),
+            indexes=self._secondary(table.name, {column.name for column in columns}),
+            key_order=() if key == tuple(column.name for column in columns if column.in_key) else key,
+        )
+
+    def _secondary(self, table: str, columns: set[str]) -> tuple[Index, ...]:
+        found = [index for index in self.indexes.get(table, ()) if not index.primary and columns.issuperset(index.columns)]
+        return tuple(dict.fromkeys(Index(columns=index.columns, unique=index.unique) for index in found))
