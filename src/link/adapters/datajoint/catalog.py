@@ -10,16 +10,15 @@ from attrs import evolve, frozen
 
 from link.adapters.datajoint import catalog_mysql, catalog_postgresql
 from link.adapters.datajoint.columns import plain_column
-from link.adapters.datajoint.found import Catalog
 from link.adapters.datajoint.lineage import Lineages, recorded_lineage
 from link.adapters.datajoint.model import EntityModel, Index, TableModel
-from link.adapters.datajoint.refusals import refuse_entity, refuse_names, refuse_table
+from link.adapters.datajoint.refusals import REQUESTED, REQUESTED_COMMENT, refuse_entity, refuse_names, refuse_table
 from link.domain.errors import NotLinkable, SourceTableMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from link.adapters.datajoint.found import ForeignKey, FoundColumn, FoundIndex, FoundTable
+    from link.adapters.datajoint.found import Catalog, ForeignKey, FoundColumn, FoundIndex, FoundTable
     from link.adapters.datajoint.session import Session
 
 _TIERS = ("", "#", "_", "__")
@@ -84,15 +83,14 @@ def _class_name(table: str) -> str:
     return "".join(word.capitalize() for word in table.lstrip("#_").split("_"))
 
 
-def _parts(
-    schema: str, master: str, tables: Mapping[str, FoundTable], foreign_keys: Sequence[ForeignKey]
-) -> list[FoundTable]:
-    """Return the tables that are named like parts and refer to the master, by name."""
+def _parts(schema: str, master: str, tables: Mapping[str, FoundTable], foreign_keys: Sequence[ForeignKey]) -> list[FoundTable]:
+    """Return the tables that are named like parts and refer to the master, by name, without Link's own."""
     children = {key.table for key in foreign_keys if (key.parent_schema, key.parent_table) == (schema, master)}
-    return [tables[name] for name in sorted(children & tables.keys()) if name.startswith(f"{master}__")]
+    parts = [tables[name] for name in sorted(children & tables.keys()) if name.startswith(f"{master}__")]
+    return [part for part in parts if (part.name, part.comment) != (master + REQUESTED, REQUESTED_COMMENT)]
 
 
-def _lineages(  # noqa: PLR0913 - what has been read so far, once
+def _lineages(
     session: Session,
     catalog: Catalog,
     schema: str,
@@ -131,7 +129,9 @@ class _Found:
             if column.name in key or not column.name.startswith("_")
         ]
         refuse_names(schema, [column.name for column in shown])
-        columns = [plain_column(f"{schema}.{table.name}", column, self.catalog.kinds, in_key=column.name in key) for column in shown]
+        columns = [
+            plain_column(f"{schema}.{table.name}", column, self.catalog.kinds, in_key=column.name in key) for column in shown
+        ]
         return TableModel(
             schema=schema,
             name=table.name,

@@ -57,7 +57,9 @@ kinds = {
 def tables(session: Session, schema: str) -> dict[str, FoundTable]:
     """Return every table and view that the user can see."""
     found = session.query(_TABLES, [schema])
-    return {name: FoundTable(name=name, comment=note or "", refusal=_refusal(sort, engine)) for name, sort, engine, note in found}
+    return {
+        name: FoundTable(name=name, comment=note or "", refusal=_refusal(sort, engine)) for name, sort, engine, note in found
+    }
 
 
 def _refusal(sort: str, engine: str | None) -> str:

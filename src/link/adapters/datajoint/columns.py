@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.found import FoundColumn
 
 _CORE = re.compile(
-    r"(u?int(8|16|32|64)|float64|bool|uuid|jsonb?|bytes|date|datetime|varchar|enum|decimal)(\s*\(.*\))?", re.DOTALL | re.IGNORECASE
+    r"(u?int(8|16|32|64)|float64|bool|uuid|jsonb?|bytes|date|datetime|varchar|enum|decimal)(\s*\(.*\))?",
+    re.DOTALL | re.IGNORECASE,
 )
 _NOT_IN_KEY = {Kind.FLOAT64, Kind.JSON, Kind.BYTES}
 _TRUTH = {"true": "1", "t": "1", "false": "0", "f": "0"}

@@ -8,14 +8,12 @@ from attrs import evolve
 
 from link.adapters.datajoint import declaration_mysql, declaration_postgresql
 from link.adapters.datajoint.model import TableModel
-from link.adapters.datajoint.refusals import NAME_LIMIT, REQUESTED
+from link.adapters.datajoint.refusals import NAME_LIMIT, REQUESTED, REQUESTED_COMMENT
 from link.domain.errors import NotLinkable
 
 if TYPE_CHECKING:
     from link.adapters.datajoint.model import EntityModel
     from link.adapters.datajoint.session import Session
-
-_REQUESTED_COMMENT = "rows whose deletion the source's lab asks for, as of the last refresh()"
 
 
 class Dialect(Protocol):
@@ -30,10 +28,10 @@ class Dialect(Protocol):
         ...
 
 
-def _dialect(session: Session, source: str) -> Dialect:
+def _dialect(session: Session, source: str, *, exact_keys: bool = True) -> Dialect:
     if session.backend == "postgresql":
         return declaration_postgresql.Declaration(session=session, source=source)
-    return declaration_mysql.Declaration(session=session, source=source)
+    return declaration_mysql.Declaration(session=session, source=source, exact_keys=exact_keys)
 
 
 def renamed(entity: EntityModel, master_name: str) -> EntityModel:
@@ -43,11 +41,18 @@ def renamed(entity: EntityModel, master_name: str) -> EntityModel:
     return evolve(entity, master=evolve(entity.master, name=master_name), parts=parts)
 
 
-def copy_statements(entity: EntityModel, session: Session, master_name: str | None = None) -> list[str]:
+def copy_statements(
+    entity: EntityModel, session: Session, master_name: str | None = None, *, exact_keys: bool = True
+) -> list[str]:
     """Return the DDL of the copies in the local session's schema, master first.
 
     Not inside a transaction: on the MySQL family each statement commits. Every statement does nothing where its object
     exists, so that a declaration cut short is finished by running all of them again.
+
+    On the MySQL family string keys compare as they do at the source, or exactly where the local server has not got that
+    collation. A table that DataJoint declares with `-> Copy` gets its schema's default collation instead, and the server
+    refuses the foreign key (3780, 1005) when the two differ. Without `exact_keys` the key's strings get the schema's
+    default: such tables can be declared, and source keys that are equal under it are conflicts.
 
     Raises:
         ColumnNotSupported: the local server has no type that holds the column's values.
@@ -55,7 +60,7 @@ def copy_statements(entity: EntityModel, session: Session, master_name: str | No
     """
     entity = renamed(entity, master_name or entity.master.name)
     _check_names(entity, session)
-    dialect = _dialect(session, entity.backend)
+    dialect = _dialect(session, entity.backend, exact_keys=exact_keys)
     statements = [*dialect.prepare(entity.tables), *dialect.create(entity.master, None)]
     for part in entity.parts:
         statements += dialect.create(part, entity.master)
@@ -77,15 +82,15 @@ def requests_table(entity: EntityModel) -> TableModel:
     return TableModel(
         schema=entity.master.schema,
         name=entity.master.name + REQUESTED,
-        comment=_REQUESTED_COMMENT,
+        comment=REQUESTED_COMMENT,
         columns=tuple(evolve(column, default=None) for column in entity.master.columns if column.in_key),
         key_order=entity.master.key_order,
     )
 
 
-def requests_statements(entity: EntityModel, session: Session) -> list[str]:
-    """Return the DDL of the local part `<master>__deletion_requested`; the master must be there."""
-    return _dialect(session, entity.backend).create(requests_table(entity), entity.master)
+def requests_statements(entity: EntityModel, session: Session, *, exact_keys: bool = True) -> list[str]:
+    """Return the DDL of the local part `<master>__deletion_requested`; the master must be there, with the same keys."""
+    return _dialect(session, entity.backend, exact_keys=exact_keys).create(requests_table(entity), entity.master)
 
 
 def lineage_statements(entity: EntityModel, session: Session) -> list[tuple[str, tuple[Any, ...]]]:

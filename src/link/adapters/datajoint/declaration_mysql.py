@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
 
 _INTEGERS = {8: "tinyint", 16: "smallint", 24: "mediumint", 32: "int", 64: "bigint"}
+_TYPES = {
+    Kind.FLOAT64: "double",
+    Kind.DECIMAL: "decimal({size},{scale})",
+    Kind.BOOL: "tinyint",
+    Kind.STRING: "varchar({size})",
+    Kind.DATE: "date",
+    Kind.DATETIME: "datetime({size})",
+    Kind.UUID: "binary(16)",
+    Kind.JSON: "json",
+    Kind.BYTES: "longblob",
+}
 _COMMENT_LIMIT, _TABLE_COMMENT_LIMIT = 1024, 2048
 _VARCHAR_LIMIT = 16383
 """Characters of four bytes in InnoDB's row of 65,535 bytes."""
@@ -54,6 +65,7 @@ class Declaration:
 
     session: Session
     source: str
+    exact_keys: bool = True
     _known: set[tuple[str, str]] | None = field(default=None, init=False)
 
     def prepare(self, tables: tuple[TableModel, ...]) -> list[str]:
@@ -66,21 +78,30 @@ class Declaration:
         """Return one statement: indexes and comments stand in the table's own."""
         quote = self.session.quote
         key = ", ".join(quote(column.name) for column in table.key)
-        lines = [*(self._column(column) for column in table.columns), f"PRIMARY KEY ({key})"]
+        plain = set() if self.exact_keys else {column.name for column in (*table.key, *(master.key if master else ()))}
+        lines = [*(self._column(column, plain) for column in table.columns), f"PRIMARY KEY ({key})"]
         lines += [self._index(index) for index in table.indexes if self._indexable(table, index)]
         if master:
-            columns = ", ".join(quote(column.name) for column in master.key)
-            name = hashlib.sha256(f"{self.session.schema}.{table.name}".encode()).hexdigest()[:16]
-            lines.append(
-                f"CONSTRAINT {quote('link_' + name)} FOREIGN KEY ({columns}) REFERENCES {self.session.table(master.name)}"
-                f" ({columns}) ON UPDATE RESTRICT ON DELETE RESTRICT"
-            )
+            lines.append(self._foreign_key(table, master))
         body = ",\n  ".join(lines)
         comment = literal(table.comment[:_TABLE_COMMENT_LIMIT])
         return [f"CREATE TABLE IF NOT EXISTS {self.session.table(table.name)} (\n  {body}\n) ENGINE=InnoDB COMMENT={comment}"]
 
-    def _column(self, column: Column) -> str:
-        parts = [self.session.quote(column.name), self._type(column), "NULL" if column.nullable else "NOT NULL"]
+    def _foreign_key(self, table: TableModel, master: TableModel) -> str:
+        """Name the constraint: the server's own name for it would be too long for some parts."""
+        columns = ", ".join(self.session.quote(column.name) for column in master.key)
+        name = "link_" + hashlib.sha256(f"{self.session.schema}.{table.name}".encode()).hexdigest()[:16]
+        return (
+            f"CONSTRAINT {self.session.quote(name)} FOREIGN KEY ({columns}) REFERENCES {self.session.table(master.name)}"
+            f" ({columns}) ON UPDATE RESTRICT ON DELETE RESTRICT"
+        )
+
+    def _column(self, column: Column, plain: set[str]) -> str:
+        """Define a column; one of `plain` gets the schema's own collation."""
+        kind = self._type(column)
+        if column.kind in {Kind.STRING, Kind.ENUM} and column.name not in plain:
+            kind += f" {self._collation(column)}"
+        parts = [self.session.quote(column.name), kind, "NULL" if column.nullable else "NOT NULL"]
         if default := self._default(column):
             parts.append(f"DEFAULT {default}")
         if comment := self._comment(column):
@@ -96,37 +117,23 @@ class Declaration:
             marker = ""
         return marked(marker, column.comment)[:_COMMENT_LIMIT]
 
-    def _type(self, column: Column) -> str:  # noqa: PLR0911 - one line a kind
-        match column.kind:
-            case Kind.INTEGER:
-                return self._integer(column)
-            case Kind.FLOAT64:
-                return "double"
-            case Kind.DECIMAL:
-                return f"decimal({column.size},{column.scale})" + " unsigned" * column.unsigned
-            case Kind.BOOL:
-                return "tinyint"
-            case Kind.STRING:
-                return f"varchar({column.size}) {self._collation(column)}"
-            case Kind.ENUM:
-                return f"enum({_labels(column)}) {self._collation(column)}"
-            case Kind.DATETIME:
-                return f"datetime({column.size})" if column.size else "datetime"
-            case Kind.UUID:
-                return "binary(16)"
-            case Kind.BYTES:
-                return column.native if self.source == "mysql" else "longblob"
-            case Kind.DATE | Kind.JSON:
-                return column.kind.value
-            case _:
-                assert_never(column.kind)
+    def _type(self, column: Column) -> str:
+        if column.kind is Kind.INTEGER:
+            return self._integer(column)
+        if column.kind is Kind.ENUM:
+            return f"enum({_labels(column)})"
+        if column.kind is Kind.DATETIME and not column.size:
+            return "datetime"
+        if column.kind is Kind.BYTES and self.source == "mysql":
+            return column.native
+        return _TYPES[column.kind].format(size=column.size, scale=column.scale) + _unsigned(column)
 
     def _integer(self, column: Column) -> str:
         if self.source != "mysql":
             return _INTEGERS[signed_bits(column) or 64]
         if column.native.lower() == "tinyint(1)":
             return "tinyint(1)"
-        return _INTEGERS[column.size or 64] + " unsigned" * column.unsigned
+        return _INTEGERS[column.size or 64] + _unsigned(column)
 
     def _collation(self, column: Column) -> str:
         """Return the source's own collation where this server has it, else one that tells all strings apart.
@@ -155,7 +162,7 @@ class Declaration:
 
     def _index(self, index: Index) -> str:
         columns = ", ".join(self.session.quote(name) for name in index.columns)
-        return f"{'UNIQUE ' * index.unique}INDEX ({columns})"
+        return f"{'UNIQUE ' if index.unique else ''}INDEX ({columns})"
 
     def _indexable(self, table: TableModel, index: Index) -> bool:
         """Tell whether InnoDB can index these columns whole; PostgreSQL indexes bytes, JSON and longer strings too."""
@@ -182,6 +189,10 @@ class Declaration:
         if column.kind is Kind.ENUM and any(label.endswith(" ") for label in column.labels):
             return "the local server strips spaces from the end of an enum's labels"
         return ""
+
+
+def _unsigned(column: Column) -> str:
+    return " unsigned" if column.unsigned else ""
 
 
 def _bytes(column: Column) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.model import Column, Index, TableModel
     from link.adapters.datajoint.session import Session
 
-_INTEGERS = {8: "smallint", 16: "smallint", 32: "integer", 64: "bigint"}
+_INTEGERS: dict[int | None, str] = {8: "smallint", 16: "smallint", 32: "integer", 64: "bigint"}
 _TYPES = {
     Kind.FLOAT64: "double precision",
+    Kind.DECIMAL: "numeric({size},{scale})",
     Kind.BOOL: "boolean",
+    Kind.STRING: "varchar({size})",
     Kind.DATE: "date",
+    Kind.DATETIME: "timestamp({size})",
     Kind.UUID: "uuid",
+    Kind.JSON: "jsonb",
     Kind.BYTES: "bytea",
 }
 _STAMP_DIGITS = 6
@@ -118,24 +122,15 @@ class Declaration:
         return f"{self.session.quote(column.name)} {self._type(column)}{nullable}{self._default(column)}"
 
     def _type(self, column: Column) -> str:
-        match column.kind:
-            case Kind.INTEGER:
-                bits = signed_bits(column)
-                return _INTEGERS[bits] if bits else "numeric(20,0)"
-            case Kind.DECIMAL:
-                return f"numeric({column.size},{column.scale})"
-            case Kind.STRING:
-                return f"varchar({column.size})"
-            case Kind.ENUM:
-                return self.session.table(self._enum(column))
-            case Kind.DATETIME:
-                return "timestamp" if column.size == _STAMP_DIGITS else f"timestamp({column.size})"
-            case Kind.JSON:
-                return "json" if (self.source, column.native) == ("postgresql", "json") else "jsonb"
-            case Kind.FLOAT64 | Kind.BOOL | Kind.DATE | Kind.UUID | Kind.BYTES:
-                return _TYPES[column.kind]
-            case _:
-                assert_never(column.kind)
+        if column.kind is Kind.INTEGER:
+            return _INTEGERS.get(signed_bits(column), "numeric(20,0)")
+        if column.kind is Kind.ENUM:
+            return self.session.table(self._enum(column))
+        if column.kind is Kind.DATETIME and column.size == _STAMP_DIGITS:
+            return "timestamp"
+        if column.kind is Kind.JSON and (self.source, column.native) == ("postgresql", "json"):
+            return "json"
+        return _TYPES[column.kind].format(size=column.size, scale=column.scale)
 
     def _default(self, column: Column) -> str:
         if column.default is None:
@@ -146,7 +141,7 @@ class Declaration:
         text = f"{table.name} {' '.join(index.columns)} {index.unique}"
         name = self.session.quote("link_" + hashlib.sha256(text.encode()).hexdigest()[:16])
         columns = ", ".join(self.session.quote(column) for column in index.columns)
-        unique = "UNIQUE " * index.unique
+        unique = "UNIQUE " if index.unique else ""
         return f"CREATE {unique}INDEX IF NOT EXISTS {name} ON {self.session.table(table.name)} ({columns})"
 
     def _comment(self, full: str, column: Column) -> str:

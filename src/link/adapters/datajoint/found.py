@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
-from link.adapters.datajoint.model import Default, Kind
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from link.adapters.datajoint.model import Default, Kind
     from link.adapters.datajoint.session import Session
 
 _MARK = re.compile(r":(enum\s*\((?:'(?:[^']|'')*'|\"[^\"]*\"|[^'\")])*\)|[^:]+):(.*)", re.DOTALL | re.IGNORECASE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from link.adapters.datajoint.model import Kind
 
@@ -11,37 +11,33 @@ if TYPE_CHECKING:
 
 WIDENED = {8: 16, 16: 32, 24: 32, 32: 64}
 """Bits of the signed integer that holds every unsigned one of so many bits."""
+_SIZED = {Kind.DECIMAL: "decimal({size},{scale})", Kind.STRING: "varchar({size})", Kind.DATETIME: "datetime({size})"}
 _SIGNED = {8: 8, 16: 16, 24: 32, 32: 32, 64: 64}
 
 
 def mark(column: Column, *, source: str, local: str) -> str:
-    """Return the mark of the copy's column: the source's own on the same backend, else one for every column."""
+    """Return the mark of the copy's column: the source's own on the same backend, else one for every column.
+
+    Except for an enum with a colon in a label: DataJoint would take the rest of the mark for the comment, and reads the
+    column rightly without.
+    """
     if source == local:
         return column.marker
     if column.kind is Kind.INTEGER and column.marker.startswith("int"):
         return column.marker
-    return "<blob>" if column.marker == "<blob>" else core_type(column)
+    found = "<blob>" if column.marker == "<blob>" else core_type(column)
+    return "" if ":" in found else found
 
 
-def core_type(column: Column) -> str:  # noqa: PLR0911 - one line a kind
+def core_type(column: Column) -> str:
     """Return DataJoint's core type that holds every value of the column."""
-    match column.kind:
-        case Kind.INTEGER:
-            bits = signed_bits(column)
-            return f"int{bits}" if bits else "decimal(20,0)"
-        case Kind.DECIMAL:
-            return f"decimal({column.size},{column.scale})"
-        case Kind.STRING:
-            return f"varchar({column.size})"
-        case Kind.ENUM:
-            labels = ",".join("'" + label.replace("'", "''") + "'" for label in column.labels)
-            return f"enum({labels})"
-        case Kind.DATETIME:
-            return f"datetime({column.size})"
-        case Kind.FLOAT64 | Kind.BOOL | Kind.DATE | Kind.UUID | Kind.JSON | Kind.BYTES:
-            return column.kind.value
-        case _:
-            assert_never(column.kind)
+    if column.kind is Kind.INTEGER:
+        bits = signed_bits(column)
+        return f"int{bits}" if bits else "decimal(20,0)"
+    if column.kind is Kind.ENUM:
+        labels = ",".join("'" + label.replace("'", "''") + "'" for label in column.labels)
+        return f"enum({labels})"
+    return _SIZED.get(column.kind, column.kind.value).format(size=column.size, scale=column.scale)
 
 
 def signed_bits(column: Column) -> int | None:

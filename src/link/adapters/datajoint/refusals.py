@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 NAME_LIMIT = {"mysql": 64, "postgresql": 63}
 REQUESTED = "__deletion_requested"
+REQUESTED_COMMENT = "rows whose deletion the source's lab asks for, as of the last refresh()"
+"""By it the part is known as Link's own where a linked table is itself the source of another link."""
 _LONGEST = "_outbound" + REQUESTED
 
 
@@ -46,7 +48,11 @@ def _part_reason(part: TableModel, master: TableModel, foreign_keys: Sequence[Fo
     if part.name == master.name + REQUESTED:
         return "has the name of Link's own part DeletionRequested"
     key = {column.name for column in master.key}
-    links = [set(zip(f.columns, f.parent_columns, strict=True)) for f in foreign_keys if f.table == part.name and f.parent_table == master.name]
+    links = [
+        set(zip(f.columns, f.parent_columns, strict=True))
+        for f in foreign_keys
+        if f.table == part.name and f.parent_table == master.name
+    ]
     if {(name, name) for name in key} not in links:
         return "refers to its master by other names than those of the master's key"
     if any(column.nullable for column in part.columns if column.name in key):
