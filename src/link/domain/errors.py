@@ -6,17 +6,18 @@ has not happened.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from attrs import define, fields
+from attrs import define
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from attrs import Attribute
     from typing_extensions import dataclass_transform
 else:
 
-    def dataclass_transform(**_: object) -> Any:  # noqa: ANN401
+    def dataclass_transform(**_: object) -> Any:
         """Stand in for typing's own, which Python has from 3.11 on."""
         return lambda decorator: decorator
 
@@ -25,21 +26,23 @@ _Kind = TypeVar("_Kind", bound=type)
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
-def _error(kind: _Kind) -> _Kind:
+def error_class(kind: _Kind) -> _Kind:
     """Make `kind` an exception that keeps its facts as fields."""
     return define(auto_exc=True, kw_only=True, eq=False, repr=False, str=False, slots=False)(kind)
 
 
-@_error
+@error_class
 class LinkError(Exception):
     """The root of all of Link's errors."""
+
+    __attrs_attrs__: ClassVar[tuple[Attribute[Any], ...]]
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.what(), self.standing(), self.advice()) if part)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the fields: exceptions pickle positional arguments only."""
-        return _rebuild, (type(self), {name.name: getattr(self, name.name) for name in fields(type(self))})
+        return _rebuild, (type(self), {name.name: getattr(self, name.name) for name in type(self).__attrs_attrs__})
 
     def what(self) -> str:
         """Say what went wrong."""
@@ -70,7 +73,7 @@ def _key(key: Mapping[str, str]) -> str:
 # ---- settings, connections, privileges
 
 
-@_error
+@error_class
 class SettingMissing(LinkError):
     """A connection setting is missing."""
 
@@ -85,7 +88,7 @@ class SettingMissing(LinkError):
         return f"Set the environment variable {self.variable}, or pass {self.setting}= explicitly."
 
 
-@_error
+@error_class
 class ServerUnreachable(LinkError):
     """A server cannot be reached."""
 
@@ -99,7 +102,7 @@ class ServerUnreachable(LinkError):
         return "Check host, port, backend and network, then call again."
 
 
-@_error
+@error_class
 class LoginFailed(LinkError):
     """A server refuses the login."""
 
@@ -113,7 +116,7 @@ class LoginFailed(LinkError):
         return "Check the user name and the password (LINK_USER and LINK_PASS for a source)."
 
 
-@_error
+@error_class
 class PrivilegeMissing(LinkError):
     """A privilege is missing."""
 
@@ -129,7 +132,7 @@ class PrivilegeMissing(LinkError):
         return f"Let an admin of that server run: {self.grant}"
 
 
-@_error
+@error_class
 class ConnectionLost(LinkError):
     """The connection to a server was lost."""
 
@@ -147,7 +150,7 @@ class ConnectionLost(LinkError):
         return "Call again: the next pull, delete or refresh finishes or undoes what was interrupted."
 
 
-@_error
+@error_class
 class OutcomeUnknown(LinkError):
     """The reply to a COMMIT was lost: whether the change was made is not known."""
 
@@ -168,7 +171,7 @@ class OutcomeUnknown(LinkError):
 # ---- linking
 
 
-@_error
+@error_class
 class SourceTableMissing(LinkError):
     """The source table does not exist."""
 
@@ -184,7 +187,7 @@ class SourceTableMissing(LinkError):
         return f"The class must be named like the source table's.{near}"
 
 
-@_error
+@error_class
 class NotLinkable(LinkError):
     """The source table is of a kind that cannot be linked."""
 
@@ -195,7 +198,7 @@ class NotLinkable(LinkError):
         return f"Table {self.table} cannot be linked: {self.reason}."
 
 
-@_error
+@error_class
 class ColumnNotSupported(NotLinkable):
     """A column of the source table is not known to arrive exactly."""
 
@@ -206,7 +209,7 @@ class ColumnNotSupported(NotLinkable):
         return f"Column {self.column!r} ({self.type}) of table {self.table} cannot be copied exactly: {self.reason}."
 
 
-@_error
+@error_class
 class DeclarationChanged(LinkError):
     """A table is not declared any more as it was when it was linked."""
 
@@ -220,7 +223,7 @@ class DeclarationChanged(LinkError):
         return "Undo the change, or drop() the local table (this releases its rows) and link again."
 
 
-@_error
+@error_class
 class OutboundTaken(LinkError):
     """The outbound table serves another local table already."""
 
@@ -235,7 +238,7 @@ class OutboundTaken(LinkError):
         return "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table."
 
 
-@_error
+@error_class
 class LocalSideMoved(LinkError):
     """The local table is a clone of the linked one, or was moved to another server."""
 
@@ -253,7 +256,7 @@ class LocalSideMoved(LinkError):
         )
 
 
-@_error
+@error_class
 class LegacyOutbound(LinkError):
     """The outbound table was made by datajoint-link 0.11."""
 
@@ -269,7 +272,7 @@ class LegacyOutbound(LinkError):
 # ---- operations
 
 
-@_error
+@error_class
 class InTransaction(LinkError):
     """An operation was called inside a transaction."""
 
@@ -282,7 +285,7 @@ class InTransaction(LinkError):
         return "Call it outside: it works on both servers and could not be rolled back with your transaction."
 
 
-@_error
+@error_class
 class BadRestriction(LinkError):
     """A restriction would not mean what it says."""
 
@@ -292,7 +295,7 @@ class BadRestriction(LinkError):
         return f"The restriction was refused: {self.reason}."
 
 
-@_error
+@error_class
 class WriteRefused(LinkError):
     """A way to write to a linked table that would go past the protocol."""
 
@@ -301,13 +304,13 @@ class WriteRefused(LinkError):
     instead: str
 
     def what(self) -> str:
-        return f"{self.method}() is not available on the linked table {self.table}: it would go past the source."
+        return f"{self.method}() is not available on {self.table}: it would go past what Link promises the source."
 
     def advice(self) -> str:
         return self.instead
 
 
-@_error
+@error_class
 class Busy(LinkError):
     """Another transfer is at work."""
 
@@ -324,7 +327,7 @@ class Busy(LinkError):
         return "Call again when it is through; if its process has died, calling again finishes or undoes it."
 
 
-@_error
+@error_class
 class LockWait(LinkError):
     """A table's definition is locked."""
 
@@ -340,7 +343,7 @@ class LockWait(LinkError):
         return "Let those sessions commit, roll back or disconnect, then call again."
 
 
-@_error
+@error_class
 class TransferAbandoned(LinkError):
     """The transfer was abandoned by another process that took its owner for dead."""
 
@@ -353,7 +356,7 @@ class TransferAbandoned(LinkError):
         return "Call again."
 
 
-@_error
+@error_class
 class KeyConflict(LinkError):
     """Local rows stand in the way."""
 
@@ -374,7 +377,7 @@ class KeyConflict(LinkError):
         return "Delete or rename the local rows, then pull again."
 
 
-@_error
+@error_class
 class ValueNotRepresentable(LinkError):
     """A value cannot be held exactly by the local server."""
 
@@ -393,7 +396,7 @@ class ValueNotRepresentable(LinkError):
         return "Change the value at the source, or leave it out with a restriction."
 
 
-@_error
+@error_class
 class PacketTooLarge(LinkError):
     """A row is larger than what a server takes in one statement."""
 
@@ -411,7 +414,7 @@ class PacketTooLarge(LinkError):
         return f"Let an admin of that server raise {self.setting}, then pull again."
 
 
-@_error
+@error_class
 class IncompleteCopy(LinkError):
     """The local server does not hold what was sent to it."""
 
@@ -429,7 +432,7 @@ class IncompleteCopy(LinkError):
         return "Look for triggers or rules on the local table, then pull again."
 
 
-@_error
+@error_class
 class RemovalChanged(LinkError):
     """More rows would go than were confirmed."""
 
@@ -451,7 +454,7 @@ class RemovalChanged(LinkError):
         return "Look at the new rows, then delete again."
 
 
-@_error
+@error_class
 class DeleteBlocked(LinkError):
     """The local delete is blocked."""
 
@@ -465,7 +468,7 @@ class DeleteBlocked(LinkError):
         return "The delete was rolled back on both servers."
 
 
-@_error
+@error_class
 class NoTerminal(LinkError):
     """There is nobody to confirm the delete."""
 
@@ -473,7 +476,7 @@ class NoTerminal(LinkError):
         return "Pass prompt=False, or set dj.config['safemode'] = False, to delete without being asked."
 
 
-@_error
+@error_class
 class InconsistentState(LinkError):
     """What the servers say of some keys does not fit together."""
 
@@ -488,7 +491,7 @@ class InconsistentState(LinkError):
         return "Other keys can be worked on; these need a person to look at both servers."
 
 
-@_error
+@error_class
 class ServerRefused(LinkError):
     """A server refused a statement."""
 

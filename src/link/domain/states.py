@@ -40,7 +40,6 @@ class Inconsistency(Enum):
     FLAG_WITHOUT_REGISTRATION = "flagged in outbound's parts, but not registered in outbound"
     TRANSFER_WITHOUT_REGISTRATION = "part of an open transfer, but not registered in outbound"
     APPROVED_BUT_LOCAL = "deletion approved, but still in the local table"
-    APPROVED_BUT_PULLING = "deletion approved, but part of an open pull"
 
 
 @frozen(kw_only=True)
@@ -75,12 +74,13 @@ class Pattern:
         )
 
 
-_, YES, NO = None, True, False
+_: bool | None = None
+YES, NO = True, False
 TABLE: dict[State, Pattern] = {
     #                                 source registered local requested approved open transfer
     State.ABSENT: Pattern(NO, NO, NO, NO, NO, None),
     State.IDLE: Pattern(YES, NO, NO, NO, NO, None),
-    State.PULLING: Pattern(YES, YES, _, _, NO, Operation.PULL),
+    State.PULLING: Pattern(YES, YES, _, _, _, Operation.PULL),
     State.PULLED: Pattern(YES, YES, YES, NO, NO, None),
     State.DELETION_REQUESTED: Pattern(YES, YES, YES, YES, NO, None),
     State.DELETING: Pattern(YES, YES, _, _, _, Operation.DELETE),
@@ -106,8 +106,6 @@ def _fault(evidence: Evidence) -> Inconsistency:
         return Inconsistency.FLAG_WITHOUT_REGISTRATION
     if not evidence.in_source:
         return Inconsistency.REGISTRATION_WITHOUT_SOURCE
-    if evidence.transfer is Operation.PULL:
-        return Inconsistency.APPROVED_BUT_PULLING
     return Inconsistency.APPROVED_BUT_LOCAL
 
 

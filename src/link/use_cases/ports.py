@@ -90,6 +90,9 @@ class Source(Protocol):
     def page(self, selection: object, after: Key | None, limit: int) -> Page:
         """Return the first `limit` keys of `selection` that come after `after`; None selects all, from the start."""
 
+    def read(self, keys: Keys) -> Chunk:
+        """Return the entities of `keys` as they are, without registering them: to compare, never to copy."""
+
     def split(self, keys: Keys) -> Sequence[Keys]:
         """Divide `keys`, in order, into runs whose entities fit into memory; a run has one key at the least."""
 
@@ -151,6 +154,9 @@ class Local(Protocol):
     def clashes(self, keys: Keys) -> Sequence[int]:
         """Return the positions of those of `keys` that the local server takes for equal to another one of them."""
 
+    def named(self, key: Key) -> Mapping[str, str]:
+        """Return `key` with the names of its attributes, for messages."""
+
     def difference(self, chunk: Chunk) -> Sequence[Difference]:
         """Return how the local rows under the keys of `chunk` differ from its rows."""
 
@@ -191,16 +197,16 @@ class Local(Protocol):
 
 
 class Progress(Protocol):
-    """Told how far an operation is."""
+    """Is told how far an operation is."""
 
     def begin(self, task: str) -> None:
-        """`task` starts; how many entities it will be is not known."""
+        """Hear that `task` starts; how many entities it will be is not known."""
 
     def advance(self, entities: int) -> None:
-        """`entities` more are done."""
+        """Hear that `entities` more are done."""
 
     def end(self) -> None:
-        """The task is over, or has failed."""
+        """Hear that the task is over, or has failed."""
 
 
 @frozen(kw_only=True)
@@ -217,5 +223,3 @@ class Ports:
     """Seconds from some start, for results."""
     chunk: int = 10_000
     """How many entities a page or a transfer has at the most."""
-
-

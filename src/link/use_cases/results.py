@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from link.domain.keys import Key
     from link.domain.states import Inconsistency
-    from link.use_cases.ports import Difference, Removal
+    from link.use_cases.ports import Difference
 
 
 def _line(head: str, parts: Mapping[str, int], seconds: float) -> str:
@@ -76,7 +76,7 @@ class RefreshResult:
             "withdrawn approvals released": self.released,
             "transfers recovered": self.recovered,
         }
-        return _line(f"{self.requested:,} deletions requested", parts, self.seconds)
+        return _line(f"{self.requested:,} deletion{'s' if self.requested != 1 else ''} requested", parts, self.seconds)
 
 
 class DeleteResult(int):

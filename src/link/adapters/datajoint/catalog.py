@@ -13,7 +13,7 @@ from link.adapters.datajoint.columns import plain_column
 from link.adapters.datajoint.lineage import Lineages, recorded_lineage
 from link.adapters.datajoint.model import EntityModel, Index, TableModel
 from link.adapters.datajoint.refusals import REQUESTED, REQUESTED_COMMENT, refuse_entity, refuse_names, refuse_table
-from link.domain.errors import NotLinkable, SourceTableMissing
+from link.domain.errors import DeclarationChanged, NotLinkable, SourceTableMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.found import Catalog, ForeignKey, FoundColumn, FoundIndex, FoundTable
     from link.adapters.datajoint.session import Session
 
-_TIERS = ("", "#", "_", "__")
+TIERS = ("", "#", "_", "__")
 _CAPITAL = re.compile(r"(?<=[A-Za-z0-9])([A-Z])")
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 
@@ -30,6 +30,11 @@ def snake_case(class_name: str) -> str:
     """Return the table name of a class without its tier, as DataJoint makes it; empty for a name that it refuses."""
     class_name = class_name.replace("_", "")
     return _CAPITAL.sub(r"_\1", class_name).lower() if _CLASS_NAME.fullmatch(class_name) else ""
+
+
+def find_table(session: Session, schema: str, class_name: str) -> str:
+    """Return the name of a class's table, of any tier; raise as `read_entity` does where there is none to link."""
+    return _find(schema, class_name, _catalog(session).tables(session, schema)).name
 
 
 def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
@@ -42,12 +47,40 @@ def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
         NotLinkable: the table is a view, has no key or another trait that rules linking out.
         ColumnNotSupported: a column is not known to arrive exactly.
     """
-    catalog = cast("Catalog", catalog_postgresql if session.backend == "postgresql" else catalog_mysql)
+    catalog = _catalog(session)
     tables = catalog.tables(session, schema)
     master = _find(schema, class_name, tables)
     foreign_keys = catalog.foreign_keys(session, schema)
     parts = _parts(schema, master.name, tables, foreign_keys)
-    names = [master.name, *(part.name for part in parts)]
+    head, *rest = _read(session, schema, [master, *parts], tables, foreign_keys)
+    entity = EntityModel(backend=session.backend, master=head, parts=tuple(rest))
+    refuse_entity(entity, foreign_keys)
+    return entity
+
+
+def read_tables(session: Session, schema: str, names: Sequence[str]) -> list[TableModel]:
+    """Read a master and its parts by their names; a table that is not there raises `DeclarationChanged`."""
+    catalog = _catalog(session)
+    tables = catalog.tables(session, schema)
+    for name in names:
+        if name not in tables:
+            raise DeclarationChanged(table=f"{schema}.{name}", differences=["it is gone"])
+    return _read(session, schema, [tables[name] for name in names], tables, catalog.foreign_keys(session, schema))
+
+
+def _catalog(session: Session) -> Catalog:
+    return cast("Catalog", catalog_postgresql if session.backend == "postgresql" else catalog_mysql)
+
+
+def _read(
+    session: Session,
+    schema: str,
+    wanted: Sequence[FoundTable],
+    tables: Mapping[str, FoundTable],
+    foreign_keys: Sequence[ForeignKey],
+) -> list[TableModel]:
+    """Read a master, which comes first, and its parts."""
+    catalog, names = _catalog(session), [table.name for table in wanted]
     refuse_names(schema, names)
     found = _Found(
         columns=catalog.columns(session, schema, names),
@@ -55,16 +88,13 @@ def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
         lineages=_lineages(session, catalog, schema, names, tables, foreign_keys),
         catalog=catalog,
     )
-    head = found.table(schema, master)
-    rest = tuple(found.table(schema, part, found.bases(head)) for part in parts)
-    entity = EntityModel(backend=session.backend, master=head, parts=rest)
-    refuse_entity(entity, foreign_keys)
-    return entity
+    master = found.table(schema, wanted[0])
+    return [master, *(found.table(schema, part, found.bases(master)) for part in wanted[1:])]
 
 
 def _find(schema: str, class_name: str, tables: Mapping[str, FoundTable]) -> FoundTable:
     snake = snake_case(class_name)
-    found = [tables[tier + snake] for tier in _TIERS if snake and tier + snake in tables]
+    found = [tables[tier + snake] for tier in TIERS if snake and tier + snake in tables]
     if not found:
         raise SourceTableMissing(table=class_name, schema=schema, near=_near(class_name, tables))
     if len(found) > 1:

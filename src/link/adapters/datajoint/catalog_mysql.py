@@ -45,7 +45,7 @@ kinds = {
     "double": Kind.FLOAT64,
     "decimal": Kind.DECIMAL,
     "bool": Kind.BOOL,
-    "varchar": Kind.STRING,
+    **dict.fromkeys(("varchar", "tinytext", "text", "mediumtext", "longtext"), Kind.STRING),
     "enum": Kind.ENUM,
     "date": Kind.DATE,
     "datetime": Kind.DATETIME,

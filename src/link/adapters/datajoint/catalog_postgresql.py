@@ -77,6 +77,7 @@ kinds = {
     "numeric": Kind.DECIMAL,
     "bool": Kind.BOOL,
     "varchar": Kind.STRING,
+    "text": Kind.STRING,
     "enum": Kind.ENUM,
     "date": Kind.DATE,
     "timestamp": Kind.DATETIME,

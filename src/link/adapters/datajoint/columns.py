@@ -24,13 +24,11 @@ _NOT_IN_KEY = {Kind.FLOAT64, Kind.JSON, Kind.BYTES}
 _TRUTH = {"true": "1", "t": "1", "false": "0", "f": "0"}
 _SINGLE = "single precision does not survive text, and does not equal itself when it is a key"
 _PADDED = "PostgreSQL pads it with spaces and MySQL strips them"
-_UNBOUNDED = "a text type has no bound that every server keeps"
 _ZONED = "its value depends on the session's time zone"
 _TIMED = "the servers' ranges of it differ"
 _REASONS = {
     **dict.fromkeys(("float", "float4", "real"), _SINGLE),
     **dict.fromkeys(("char", "bpchar"), _PADDED),
-    **dict.fromkeys(("text", "tinytext", "mediumtext", "longtext"), _UNBOUNDED),
     **dict.fromkeys(("timestamp", "timestamptz", "timetz"), _ZONED),
     **dict.fromkeys(("time", "year", "interval"), _TIMED),
 }
@@ -44,7 +42,7 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
     """
     mark = Mark.split(found.comment)
     kind = kinds.get(found.base)
-    if reason := _reason(found, mark.type, kind) or (_key_reason(kind) if in_key else ""):
+    if reason := _reason(found, mark.type, kind) or (_key_reason(found, kind) if in_key else ""):
         raise ColumnNotSupported(table=table, column=found.name, type=mark.type or found.native, reason=reason)
     assert kind is not None  # noqa: S101 - no kind is a reason
     return Column(
@@ -70,8 +68,6 @@ def _reason(found: FoundColumn, marker: str, kind: Kind | None) -> str:
         return reason
     if kind is None:
         return _REASONS.get(found.base, "its type is not known to arrive exactly")
-    if kind is Kind.STRING and found.size is None:
-        return _UNBOUNDED
     if kind is Kind.DECIMAL and (found.size is None or not 0 <= (found.scale or 0) <= found.size):
         return "a decimal needs a number of digits and a scale within it"
     return ""
@@ -91,7 +87,9 @@ def _marker_reason(marker: str, kind: Kind | None) -> str:
     return "" if not marker or _CORE.fullmatch(marker) else f"its mark {marker!r} is unknown"
 
 
-def _key_reason(kind: Kind | None) -> str:
+def _key_reason(found: FoundColumn, kind: Kind | None) -> str:
+    if kind is Kind.STRING and found.size is None:
+        return "a text type cannot be a key on every server"
     return "a key of this type is not compared alike on every server" if kind in _NOT_IN_KEY else ""
 
 

@@ -28,7 +28,7 @@ class Dialect(Protocol):
         ...
 
 
-def _dialect(session: Session, source: str, *, exact_keys: bool = True) -> Dialect:
+def _dialect(session: Session, source: str, *, exact_keys: bool = False) -> Dialect:
     if session.backend == "postgresql":
         return declaration_postgresql.Declaration(session=session, source=source)
     return declaration_mysql.Declaration(session=session, source=source, exact_keys=exact_keys)
@@ -42,17 +42,17 @@ def renamed(entity: EntityModel, master_name: str) -> EntityModel:
 
 
 def copy_statements(
-    entity: EntityModel, session: Session, master_name: str | None = None, *, exact_keys: bool = True
+    entity: EntityModel, session: Session, master_name: str | None = None, *, exact_keys: bool = False
 ) -> list[str]:
     """Return the DDL of the copies in the local session's schema, master first.
 
     Not inside a transaction: on the MySQL family each statement commits. Every statement does nothing where its object
     exists, so that a declaration cut short is finished by running all of them again.
 
-    On the MySQL family string keys compare as they do at the source, or exactly where the local server has not got that
-    collation. A table that DataJoint declares with `-> Copy` gets its schema's default collation instead, and the server
-    refuses the foreign key (3780, 1005) when the two differ. Without `exact_keys` the key's strings get the schema's
-    default: such tables can be declared, and source keys that are equal under it are conflicts.
+    On the MySQL family strings compare as they do at the source, or exactly where the local server has not got that
+    collation, but for the key's: a table that DataJoint declares with `-> Copy` gets its schema's default collation, and the
+    server refuses the foreign key (3780, 1005) when the two differ. So the key has the schema's default, and source keys that
+    are equal under it are conflicts, unless `exact_keys` asks for keys as exact as the rest and for no such tables.
 
     Raises:
         ColumnNotSupported: the local server has no type that holds the column's values.
@@ -77,18 +77,23 @@ def _check_names(entity: EntityModel, session: Session) -> None:
             raise NotLinkable(table=f"{entity.master.schema}.{entity.master.name}", reason=reason)
 
 
+def requests_name(entity: EntityModel) -> str:
+    """Return the name of the local table that shows lab S's requests."""
+    return entity.master.name + REQUESTED
+
+
 def requests_table(entity: EntityModel) -> TableModel:
     """Return the local part that shows lab S's requests, as a table of the master's key alone."""
     return TableModel(
         schema=entity.master.schema,
-        name=entity.master.name + REQUESTED,
+        name=requests_name(entity),
         comment=REQUESTED_COMMENT,
         columns=tuple(evolve(column, default=None) for column in entity.master.columns if column.in_key),
         key_order=entity.master.key_order,
     )
 
 
-def requests_statements(entity: EntityModel, session: Session, *, exact_keys: bool = True) -> list[str]:
+def requests_statements(entity: EntityModel, session: Session, *, exact_keys: bool = False) -> list[str]:
     """Return the DDL of the local part `<master>__deletion_requested`; the master must be there, with the same keys."""
     return _dialect(session, entity.backend, exact_keys=exact_keys).create(requests_table(entity), entity.master)
 

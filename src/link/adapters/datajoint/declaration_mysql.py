@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from link.adapters.datajoint.found import marked
-from link.adapters.datajoint.marks import mark, signed_bits
+from link.adapters.datajoint.marks import is_text, mark, signed_bits
 from link.adapters.datajoint.model import Kind
 from link.domain.errors import ColumnNotSupported, NotLinkable
 
@@ -65,7 +65,7 @@ class Declaration:
 
     session: Session
     source: str
-    exact_keys: bool = True
+    exact_keys: bool = False
     _known: set[tuple[str, str]] | None = field(default=None, init=False)
 
     def prepare(self, tables: tuple[TableModel, ...]) -> list[str]:
@@ -111,8 +111,6 @@ class Declaration:
     def _comment(self, column: Column) -> str:
         """Return the marked comment, cut to what the server takes; a mark that does not fit is an enum's, so dropped."""
         marker = mark(column, source=self.source, local="mysql")
-        if column.kind is Kind.JSON and self.session.mariadb:
-            marker = "json"
         if len(marked(marker, "")) > _COMMENT_LIMIT:
             marker = ""
         return marked(marker, column.comment)[:_COMMENT_LIMIT]
@@ -124,8 +122,10 @@ class Declaration:
             return f"enum({_labels(column)})"
         if column.kind is Kind.DATETIME and not column.size:
             return "datetime"
-        if column.kind is Kind.BYTES and self.source == "mysql":
+        if self.source == "mysql" and (column.kind is Kind.BYTES or is_text(column)):
             return column.native
+        if is_text(column):
+            return "longtext"
         return _TYPES[column.kind].format(size=column.size, scale=column.scale) + _unsigned(column)
 
     def _integer(self, column: Column) -> str:
@@ -153,7 +153,7 @@ class Declaration:
 
     def _default(self, column: Column) -> str:
         default = column.default
-        if default is None or column.kind is Kind.JSON:
+        if default is None or column.kind is Kind.JSON or is_text(column):
             return ""
         if default.now:
             return f"CURRENT_TIMESTAMP({column.size})" if column.size else "CURRENT_TIMESTAMP"
@@ -168,7 +168,7 @@ class Declaration:
         """Tell whether InnoDB can index these columns whole; PostgreSQL indexes bytes, JSON and longer strings too."""
         columns = [column for column in table.columns if column.name in index.columns]
         fits = sum(_bytes(column) for column in columns) <= _KEY_LIMIT
-        return fits and not any(column.kind in {Kind.BYTES, Kind.JSON} for column in columns)
+        return fits and not any(column.kind in {Kind.BYTES, Kind.JSON} or is_text(column) for column in columns)
 
     def _check(self, table: TableModel) -> None:
         for column in table.columns:

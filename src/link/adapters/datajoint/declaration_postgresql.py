@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from link.adapters.datajoint.found import marked
-from link.adapters.datajoint.marks import mark, signed_bits
+from link.adapters.datajoint.marks import is_text, mark, signed_bits
 from link.adapters.datajoint.model import Kind
 from link.domain.errors import ColumnNotSupported
 
@@ -130,6 +130,8 @@ class Declaration:
             return "timestamp"
         if column.kind is Kind.JSON and (self.source, column.native) == ("postgresql", "json"):
             return "json"
+        if is_text(column):
+            return "text"
         return _TYPES[column.kind].format(size=column.size, scale=column.scale)
 
     def _default(self, column: Column) -> str:

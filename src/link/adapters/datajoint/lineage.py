@@ -20,7 +20,7 @@ _Attribute = tuple[str, str, str]
 def recorded_lineage(session: Session, schema: str, tables: Sequence[str]) -> dict[tuple[str, str], str]:
     """Return what the schema's `~lineage` table says of the tables' attributes."""
     statement = (
-        f"SELECT table_name, attribute_name, lineage FROM {session.table('~lineage', schema)}"  # noqa: S608 - quoted
+        f"SELECT table_name, attribute_name, lineage FROM {session.table('~lineage', schema)}"
         f" WHERE table_name IN ({places(tables)})"
     )
     return {(table, attribute): lineage for table, attribute, lineage in session.query(statement, list(tables))}

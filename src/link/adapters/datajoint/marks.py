@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 WIDENED = {8: 16, 16: 32, 24: 32, 32: 64}
 """Bits of the signed integer that holds every unsigned one of so many bits."""
 _SIZED = {Kind.DECIMAL: "decimal({size},{scale})", Kind.STRING: "varchar({size})", Kind.DATETIME: "datetime({size})"}
+_TOLD_BY_MARK = {Kind.BOOL: "bool", Kind.UUID: "uuid", Kind.JSON: "json"}
+"""What shares its native type with something else on one of the servers; the parts' keys often lack the mark."""
 _SIGNED = {8: 8, 16: 16, 24: 32, 32: 32, 64: 64}
 
 
@@ -21,8 +23,8 @@ def mark(column: Column, *, source: str, local: str) -> str:
     Except for an enum with a colon in a label: DataJoint would take the rest of the mark for the comment, and reads the
     column rightly without.
     """
-    if source == local:
-        return column.marker
+    if source == local or is_text(column):
+        return column.marker or _TOLD_BY_MARK.get(column.kind, "")
     if column.kind is Kind.INTEGER and column.marker.startswith("int"):
         return column.marker
     found = "<blob>" if column.marker == "<blob>" else core_type(column)
@@ -38,6 +40,11 @@ def core_type(column: Column) -> str:
         labels = ",".join("'" + label.replace("'", "''") + "'" for label in column.labels)
         return f"enum({labels})"
     return _SIZED.get(column.kind, column.kind.value).format(size=column.size, scale=column.scale)
+
+
+def is_text(column: Column) -> bool:
+    """Tell a string without a bound, which DataJoint knows as native types only."""
+    return column.kind is Kind.STRING and column.size is None
 
 
 def signed_bits(column: Column) -> int | None:

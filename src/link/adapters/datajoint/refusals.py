@@ -28,8 +28,8 @@ def refuse_table(schema: str, table: FoundTable) -> None:
 def refuse_names(schema: str, names: Iterable[str]) -> None:
     """Raise for a name that DataJoint's adapters would quote wrongly."""
     for name in (schema, *names):
-        if any(mark in name for mark in '`"'):
-            raise NotLinkable(table=f"{schema}", reason=f"the name {name!r} has a quote in it")
+        if any(mark in name for mark in "`\"'%"):
+            raise NotLinkable(table=f"{schema}", reason=f"the name {name!r} has a quote or a percent sign in it")
 
 
 def refuse_entity(entity: EntityModel, foreign_keys: Sequence[ForeignKey]) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field
 
+from link.domain.errors import ConnectionLost, LinkError, OutcomeUnknown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import datajoint as dj
+
+
+LOGGER = logging.getLogger("link")
 
 
 class Translator(Protocol):
@@ -29,6 +35,8 @@ class Session:
     schema: str
     """The schema in which this session keeps Link's tables."""
     mariadb: bool = False
+    lost: bool = field(default=False, init=False)
+    """Whether the line is gone; a session is never revived, its keeper opens another one."""
     statements: int = field(default=0, init=False)
     """How many statements were sent, for tests and benchmarks."""
 
@@ -68,39 +76,63 @@ class Session:
         return self.execute(statement, args)[1]
 
     def execute(self, statement: str, args: Sequence[Any] = ()) -> tuple[list[tuple[Any, ...]], int]:
-        """Run one statement; return its rows and the driver's row count."""
+        """Run one statement; return its rows and the driver's row count.
+
+        It goes to the driver itself: DataJoint would translate the error codes away, and reconnect.
+        """
         self.statements += 1
-        try:
-            cursor = self.connection.query(statement, tuple(args), reconnect=False)
+        with self.translating(statement):
+            cursor = self.connection.adapter.get_cursor(self.connection._conn)
+            cursor.execute(statement, tuple(args))
             rows = list(cursor.fetchall()) if cursor.description else []
-        except Exception as error:
-            raise self.translate(error, self, statement) from None
         return rows, int(cursor.rowcount)
 
     @contextmanager
-    def transaction(self, begin: Sequence[str] = ()) -> Iterator[None]:
-        """Run the block in one transaction; roll back on any error, and never turn that error into another one."""
-        for statement in begin or self._begin():
-            self.query(statement)
-        self.connection._in_transaction = True  # noqa: SLF001 - DataJoint's own delete asks for it
+    def translating(self, statement: str = "") -> Iterator[None]:
+        """Turn what the driver or DataJoint raises in the block into one of Link's errors."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - drivers raise what they like, and each is translated
+            raised = self.translate(error, self, statement)
+            self.lost = self.lost or isinstance(raised, ConnectionLost)
+            raise raised from None
+
+    @contextmanager
+    def transaction(self, transfer: object = "", begin: str = "") -> Iterator[None]:
+        """Run the block in one transaction; roll back on any error, and never turn that error into another one.
+
+        Raises `OutcomeUnknown` where the reply to COMMIT is lost; `transfer` is what the error then speaks of.
+        """
+        self.query(begin or self._begin)
+        self.connection._in_transaction = True
         try:
             yield
         except BaseException:
             self._rollback()
             raise
-        self.connection._in_transaction = False  # noqa: SLF001
-        self.query("COMMIT")
+        self.connection._in_transaction = False
+        try:
+            self.query("COMMIT")
+        except ConnectionLost as error:
+            raise OutcomeUnknown(server=self.server, transfer=str(transfer), detail=error.detail) from None
 
-    def _begin(self) -> tuple[str, ...]:
-        return ("BEGIN",) if self.backend == "postgresql" else ("START TRANSACTION",)
+    @property
+    def _begin(self) -> str:
+        return "BEGIN" if self.backend == "postgresql" else "START TRANSACTION"
 
     def _rollback(self) -> None:
-        self.connection._in_transaction = False  # noqa: SLF001
+        self.connection._in_transaction = False
+        if self.lost:
+            return
         try:
             self.query("ROLLBACK")
-        except Exception:  # noqa: BLE001 - the error that led here says more; a dead session has rolled back by itself
+        except LinkError:  # the error that led here says more, and a server rolls back what a lost session leaves
             self.close()
 
     def close(self) -> None:
         """End the session; the server rolls back what was open and frees its locks."""
-        self.connection.close()
+        self.lost = True
+        try:
+            self.connection.close()
+        except Exception as error:  # noqa: BLE001 - a line that is gone cannot be closed
+            LOGGER.debug("closing a session to %s: %s", self.server, type(error).__name__)

@@ -1,0 +1,83 @@
+"""What is spelled differently on the two families of servers, apart from values and keys (see `wire.py`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from link.adapters.datajoint.session import Session
+
+
+class Dialect(Protocol):
+    """One family's spelling."""
+
+    uuid: str
+    """The placeholder of an id."""
+    begin_snapshot: str
+    """Starts a transaction in which all reads of registered entities see one state."""
+    now: str
+
+    def id(self, value: UUID) -> Any:
+        """Return `value` as the driver takes it."""
+
+    def update(self, table: str, alias: str, source: str, on: str, changes: str, where: str = "TRUE") -> str:
+        """UPDATE the rows of `table` that join `source`; `changes` names the columns without alias."""
+
+    def delete(self, table: str, alias: str, source: str, on: str, where: str = "TRUE") -> str:
+        """DELETE the rows of `table` that join `source`."""
+
+    def ignore_duplicates(self, column: str) -> str:
+        """Return what makes an INSERT leave out the rows that are there already; `column` is any of the table's."""
+
+
+class PostgreSQL:
+    """PostgreSQL's spelling."""
+
+    uuid = "%s::uuid"
+    begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    now = "clock_timestamp()"
+
+    def id(self, value: UUID) -> str:
+        return str(value)
+
+    def update(self, table: str, alias: str, source: str, on: str, changes: str, where: str = "TRUE") -> str:
+        return f"UPDATE {table} {alias} SET {changes} FROM {source} WHERE {on} AND {where}"
+
+    def delete(self, table: str, alias: str, source: str, on: str, where: str = "TRUE") -> str:
+        return f"DELETE FROM {table} {alias} USING {source} WHERE {on} AND {where}"
+
+    def ignore_duplicates(self, column: str) -> str:
+        return "ON CONFLICT DO NOTHING"
+
+
+class MySQL:
+    """The spelling of MariaDB and MySQL."""
+
+    uuid = "%s"
+    begin_snapshot = "START TRANSACTION"
+    now = "UTC_TIMESTAMP(6)"
+
+    def id(self, value: UUID) -> bytes:
+        return value.bytes
+
+    def update(self, table: str, alias: str, source: str, on: str, changes: str, where: str = "TRUE") -> str:
+        return f"UPDATE {source} STRAIGHT_JOIN {table} {alias} ON {on} SET {changes} WHERE {where}"
+
+    def delete(self, table: str, alias: str, source: str, on: str, where: str = "TRUE") -> str:
+        return f"DELETE {alias} FROM {source} STRAIGHT_JOIN {table} {alias} ON {on} WHERE {where}"
+
+    def ignore_duplicates(self, column: str) -> str:
+        return f"ON DUPLICATE KEY UPDATE {column} = {column}"
+
+
+def dialect(session: Session) -> Dialect:
+    """Return the spelling that the session's server understands."""
+    return PostgreSQL() if session.backend == "postgresql" else MySQL()
+
+
+def read_id(value: object) -> UUID:
+    """Return an id as a server gave it."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return UUID(bytes=bytes(value))
+    return UUID(str(value))

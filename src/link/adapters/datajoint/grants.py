@@ -1,0 +1,74 @@
+"""What lab S's own users need on outbound so that their deletes keep working (PostgreSQL), and who is in the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from link.adapters.datajoint.line import set_up_alone
+from link.domain.errors import PrivilegeMissing
+
+if TYPE_CHECKING:
+    from link.adapters.datajoint.layout import OutboundNames
+    from link.adapters.datajoint.model import TableModel
+    from link.adapters.datajoint.session import Session
+
+
+def look_after(session: Session, names: OutboundNames, source: TableModel) -> None:
+    """Let exactly those who may delete from the source read outbound and delete from it; the guard decides what goes.
+
+    On PostgreSQL, DataJoint's delete fails for a user who cannot see a table that depends on the source, for unshared rows
+    too. MySQL has no such trouble, and no rights that the link user could pass on.
+    """
+    if session.backend != "postgresql" or not _left_out(session, names, source):
+        return
+    with set_up_alone(session):
+        for role in _left_out(session, names, source):
+            _grant(session, names, role)
+
+
+def _left_out(session: Session, names: OutboundNames, source: TableModel) -> list[str]:
+    """Return the roles that may delete from the source, but not from outbound."""
+    rows = session.query(
+        "WITH source AS (SELECT c.relowner, c.relacl FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s),"
+        " deleters AS (SELECT relowner AS id FROM source UNION"
+        " SELECT acl.grantee FROM source, aclexplode(relacl) acl WHERE acl.privilege_type = 'DELETE')"
+        " SELECT CASE WHEN d.id = 0 THEN 'public' ELSE r.rolname END FROM deleters d LEFT JOIN pg_roles r ON r.oid = d.id"
+        " WHERE NOT (CASE WHEN d.id = 0 THEN has_table_privilege('public', %s, 'DELETE')"
+        " ELSE has_table_privilege(d.id, %s::regclass, 'DELETE') AND has_schema_privilege(d.id, %s, 'USAGE') END)",
+        (source.schema, source.name, _plain(session, names.master), _plain(session, names.master), session.schema),
+    )
+    return [str(row[0]) for row in rows]
+
+
+def _plain(session: Session, name: str) -> str:
+    return session.table(name).replace("%%", "%")
+
+
+def _grant(session: Session, names: OutboundNames, role: str) -> None:
+    to = "PUBLIC" if role == "public" else session.quote(role)
+    session.query(f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to}")
+    allowed = session.query("SELECT has_schema_privilege(%s, %s, 'USAGE')", (role, session.schema))
+    if not allowed[0][0]:
+        raise PrivilegeMissing(
+            server=session.server,
+            user=session.user,
+            action=f"let role {role!r}, who may delete from the source, use schema {session.schema!r}",
+            grant=f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to};",
+        )
+    tables = ", ".join(session.table(name) for name in (names.master, names.requested, names.approved))
+    session.query(f"GRANT SELECT, DELETE ON {tables} TO {to}")
+    session.query(f"GRANT INSERT ON {session.table(names.requested)} TO {to}")
+    session.query(f"GRANT SELECT ON {session.table('~lineage')} TO {to}")
+
+
+def lock_holders(session: Session, source: TableModel) -> list[str]:
+    """Return who holds locks on the source table, as far as the server tells the link user."""
+    if session.backend != "postgresql":
+        return []
+    rows = session.query(
+        "SELECT DISTINCT a.usename::text, l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+        " WHERE l.relation = %s::regclass AND l.granted AND l.pid <> pg_backend_pid()",
+        (f"{session.table(source.name, source.schema)}".replace("%%", "%"),),
+    )
+    return [f"{user} (process {pid})" for user, pid in rows]

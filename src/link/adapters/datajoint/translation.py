@@ -1,0 +1,146 @@
+"""The one seam where what drivers and DataJoint raise becomes one of Link's errors."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from datajoint import errors as dj_errors
+
+from link.domain.errors import ConnectionLost, LinkError, PacketTooLarge, PrivilegeMissing, ServerRefused, error_class
+
+if TYPE_CHECKING:
+    from link.adapters.datajoint.session import Session
+
+
+class Refusal(Enum):
+    """Why a server refused a statement, as far as the adapters treat it differently."""
+
+    DUPLICATE = "duplicate key"
+    FOREIGN_KEY = "foreign key"
+    CONFLICT = "serialization failure or deadlock"
+    LOCK_TIMEOUT = "lock wait timeout"
+    VALUE = "value out of range or of the wrong form"
+    NO_TRIGGER = "no trigger may be made"
+    OTHER = "other"
+
+
+@error_class
+class Refused(ServerRefused):
+    """A server refused a statement for a reason that the adapters can tell."""
+
+    refusal: Refusal = Refusal.OTHER
+    code: str = ""
+
+
+POSTGRESQL = {
+    "23505": Refusal.DUPLICATE,
+    "23503": Refusal.FOREIGN_KEY,
+    "23001": Refusal.FOREIGN_KEY,
+    "40001": Refusal.CONFLICT,
+    "40P01": Refusal.CONFLICT,
+    "55P03": Refusal.LOCK_TIMEOUT,
+    "22": Refusal.VALUE,
+    "23502": Refusal.VALUE,
+    "23514": Refusal.VALUE,
+}
+MYSQL = {
+    1062: Refusal.DUPLICATE,
+    1217: Refusal.FOREIGN_KEY,
+    1451: Refusal.FOREIGN_KEY,
+    1452: Refusal.FOREIGN_KEY,
+    1213: Refusal.CONFLICT,
+    1205: Refusal.LOCK_TIMEOUT,
+    1419: Refusal.NO_TRIGGER,
+    1227: Refusal.NO_TRIGGER,
+    1264: Refusal.VALUE,
+    1265: Refusal.VALUE,
+    1292: Refusal.VALUE,
+    1366: Refusal.VALUE,
+    1406: Refusal.VALUE,
+    1048: Refusal.VALUE,
+    3140: Refusal.VALUE,
+    4025: Refusal.VALUE,
+    3819: Refusal.VALUE,
+}
+MYSQL_LOST = {0, 1053, 1927, 2003, 2006, 2013, 2055, 4031}
+MYSQL_ACCESS = {1044, 1045, 1142, 1143, 1370}
+MYSQL_PACKET = {1153}
+
+
+def translate(error: Exception, session: Session, statement: str) -> Exception:
+    """Return one of Link's errors for `error`; what is none of a server's or DataJoint's is returned as it is."""
+    if isinstance(error, LinkError):
+        return error
+    if isinstance(error, dj_errors.LostConnectionError):
+        return ConnectionLost(server=session.server, detail=_brief(error))
+    if isinstance(error, dj_errors.IntegrityError):
+        return _refused(error, session, "", Refusal.FOREIGN_KEY)
+    if isinstance(error, dj_errors.AccessError):
+        return _privilege(error, session, statement)
+    if session.backend == "postgresql":
+        return _postgresql(error, session, statement)
+    return _mysql(error, session, statement)
+
+
+def _postgresql(error: Exception, session: Session, statement: str) -> Exception:
+    if not hasattr(error, "pgcode"):
+        return error if not isinstance(error, dj_errors.DataJointError) else _refused(error, session, "")
+    code = error.pgcode or ""
+    if not code or code[:2] in {"08", "57"}:
+        return ConnectionLost(server=session.server, detail=_brief(error))
+    if code == "42501":
+        return _privilege(error, session, statement)
+    return _refused(error, session, code, POSTGRESQL.get(code, POSTGRESQL.get(code[:2], Refusal.OTHER)))
+
+
+def _mysql(error: Exception, session: Session, statement: str) -> Exception:
+    code = error.args[0] if error.args else None
+    if not isinstance(code, int):
+        return error if not isinstance(error, dj_errors.DataJointError) else _refused(error, session, "")
+    if code in MYSQL_LOST:
+        return ConnectionLost(server=session.server, detail=_brief(error))
+    if code in MYSQL_ACCESS:
+        return _privilege(error, session, statement)
+    if code in MYSQL_PACKET:
+        return PacketTooLarge(server=session.server, setting="max_allowed_packet", limit="too small for it")
+    return _refused(error, session, str(code), MYSQL.get(code, Refusal.OTHER))
+
+
+def _refused(error: Exception, session: Session, code: str, refusal: Refusal = Refusal.OTHER) -> Refused:
+    return Refused(server=session.server, detail=_brief(error), code=code, refusal=refusal)
+
+
+def _privilege(error: Exception, session: Session, statement: str) -> PrivilegeMissing:
+    return PrivilegeMissing(
+        server=session.server,
+        user=session.user,
+        action=f"run {_verb(statement)} ({_brief(error)})",
+        grant=_grant(session, statement),
+    )
+
+
+def _verb(statement: str) -> str:
+    return " ".join(statement.split()[:2]).upper()
+
+
+def _grant(session: Session, statement: str) -> str:
+    """Spell the GRANT that would have let `statement` through, on the tables that it names."""
+    user = f'"{session.user}"' if session.backend == "postgresql" else f"'{session.user}'@'%'"
+    quote = '"' if session.backend == "postgresql" else "`"
+    named = re.findall(rf"{quote}([^{quote}]+){quote}\.{quote}", statement)
+    schema = next((name for name in named if name != session.schema), session.schema)
+    if schema == session.schema:
+        if session.backend == "postgresql":
+            return f'GRANT ALL ON SCHEMA "{schema}" TO {user};'
+        return f"GRANT ALL ON `{schema}`.* TO {user};"
+    if session.backend == "postgresql":
+        tables = f'GRANT SELECT, REFERENCES ON ALL TABLES IN SCHEMA "{schema}" TO {user};'
+        return f'GRANT USAGE ON SCHEMA "{schema}" TO {user}; {tables}'
+    return f"GRANT SELECT, REFERENCES ON `{schema}`.* TO {user};"
+
+
+def _brief(error: Exception) -> str:
+    text = str(error.args[-1]) if error.args else type(error).__name__
+    return " ".join(text.split("\n", 1)[0].split()).rstrip(".")

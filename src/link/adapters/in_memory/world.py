@@ -1,0 +1,144 @@
+"""Two servers in memory: what is on them, and what the two labs do to it without Link."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from attrs import define, field
+
+from link.domain.errors import LinkError, error_class
+from link.domain.states import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from link.domain.keys import Key
+    from link.domain.transfers import Operation, Outcome, Transfer
+
+Row: TypeAlias = tuple[str, ...]
+"""A master's value, then its parts' values."""
+
+
+class Fault(Enum):
+    """What can happen to a run at a step."""
+
+    FAIL = "the connection is lost before the step"
+    LOSE_REPLY = "the step is done, but its reply is lost"
+    DELAY = "the step's COMMIT is under way when the connection is lost, and arrives later or never"
+    DELAY_AND_DIE = "the process dies while the step's COMMIT is under way, which arrives later or never"
+    DIE = "the process dies before the step"
+    DIE_AFTER = "the process dies after the step"
+
+
+class Death(BaseException):
+    """The end of a run's process, as far as a simulation goes; nothing catches it."""
+
+
+@error_class
+class GuardRefused(LinkError):
+    """Lab S's server refuses: the row is in use by a link."""
+
+
+@define
+class Entry:
+    """A row of the journal."""
+
+    transfer: Transfer
+    link: str
+    number: int
+    """How many were opened before it."""
+    is_open: bool = True
+
+
+@define
+class Registration:
+    """A row of outbound."""
+
+    transfer: UUID
+    """The last transfer that touched it."""
+
+
+@define
+class World:
+    """Both servers, with one link's tables; every step of a port goes through `at_step`, which may delay it or fault it."""
+
+    source: dict[Key, Row] = field(factory=dict)
+    outbound: dict[Key, Registration] = field(factory=dict)
+    requested: set[Key] = field(factory=set)
+    approved: set[Key] = field(factory=set)
+    journal: dict[UUID, Entry] = field(factory=dict)
+    local: dict[Key, Row] = field(factory=dict)
+    shown: set[Key] = field(factory=set)
+    decisions: dict[UUID, Outcome] = field(factory=dict)
+    alive: set[UUID] = field(factory=set)
+    delayed: list[Callable[[], None]] = field(factory=list)
+    """COMMITs under way."""
+    at_step: Callable[[UUID, str], Fault | None] = field(default=lambda _owner, _step: None)
+    """Called with the run and the name of each step before it is taken; what it returns happens to the run."""
+
+    # ---- lab S, with plain DataJoint
+
+    def insert(self, key: Key, *values: str) -> None:
+        """Lab S inserts an entity."""
+        self.source.setdefault(key, values)
+
+    def request(self, key: Key) -> None:
+        """Lab S asks for a deletion; the foreign key wants a registration."""
+        if key not in self.outbound:
+            raise GuardRefused
+        self.requested.add(key)
+
+    def withdraw(self, key: Key) -> None:
+        """Lab S takes a request back."""
+        self.requested.discard(key)
+
+    def delete(self, key: Key) -> None:
+        """Lab S deletes an entity, with DataJoint's cascade; the guard refuses unless it is unregistered or approved."""
+        if key in self.outbound and key not in self.approved:
+            raise GuardRefused
+        self.requested.discard(key)
+        self.approved.discard(key)
+        self.outbound.pop(key, None)
+        self.source.pop(key, None)
+
+    # ---- lab L, behind Link's back
+
+    def lose(self, key: Key) -> None:
+        """Somebody removes a local row by hand."""
+        self.local.pop(key, None)
+        self.shown.discard(key)
+
+    def make_up(self, key: Key, *values: str) -> None:
+        """Somebody inserts a local row by hand."""
+        self.local.setdefault(key, values)
+
+    # ---- what can be seen
+
+    def operation(self, key: Key) -> Operation | None:
+        """Return the operation of the open transfer that has a key."""
+        registration = self.outbound.get(key)
+        entry = self.journal.get(registration.transfer) if registration else None
+        return entry.transfer.operation if entry is not None and entry.is_open else None
+
+    def evidence(self, key: Key) -> Evidence:
+        """Return what both servers say of a key."""
+        return Evidence(
+            in_source=key in self.source,
+            registered=key in self.outbound,
+            in_local=key in self.local,
+            requested=key in self.requested,
+            approved=key in self.approved,
+            transfer=self.operation(key),
+        )
+
+    def violations(self) -> list[str]:
+        """Say where local ⊆ outbound ⊆ source does not hold."""
+        found = [f"{key} is registered, but not in source" for key in self.outbound.keys() - self.source.keys()]
+        return found + [f"{key} is local, but not registered" for key in self.local.keys() - self.outbound.keys()]
+
+    def deliver(self) -> None:
+        """Let the oldest COMMIT under way arrive."""
+        if self.delayed:
+            self.delayed.pop(0)()

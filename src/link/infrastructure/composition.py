@@ -1,0 +1,274 @@
+"""The composition root: one link's operations, put together from lines, ports and use cases."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import datajoint as dj
+from attrs import define, field, frozen
+from datajoint.utils import to_camel_case, user_choice
+
+from link.adapters.datajoint import catalog, declaration, layout, linking, snapshot
+from link.adapters.datajoint.evidence import SourceTables
+from link.adapters.datajoint.line import Line
+from link.adapters.datajoint.local import DataJointLocal
+from link.adapters.datajoint.outbound import DataJointOutbound
+from link.adapters.datajoint.source import DataJointSource
+from link.domain.errors import DeclarationChanged, NoTerminal
+from link.infrastructure import connections
+from link.infrastructure.linked_table import SourceTable
+from link.infrastructure.operations import Place
+from link.infrastructure.progress import Bar
+from link.infrastructure.settings import from_environment
+from link.use_cases.delete import delete, release_lost
+from link.use_cases.ports import Ports
+from link.use_cases.pull import pull
+from link.use_cases.refresh import refresh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from link.adapters.datajoint.model import EntityModel
+    from link.adapters.datajoint.session import Session
+    from link.infrastructure.lazy_schema import LazySchema
+    from link.use_cases.ports import Removal
+    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+
+
+@frozen(kw_only=True)
+class LinkConfig:
+    """What the user said."""
+
+    class_name: str
+    local: LazySchema
+    source: LazySchema
+    outbound: str | None
+    allow_direct_insert: bool
+
+
+@define
+class _Run:
+    """The lines of one operation, and the ports over them."""
+
+    owner: UUID
+    local: Line
+    source: Line
+    ports: Ports | None = None
+
+    def hang_up(self) -> None:
+        """Close both lines; the next use opens them again."""
+        self.local.close()
+        self.source.close()
+
+
+@define
+class LinkOperations:
+    """The operations of one link; each opens private sessions and closes them at its end."""
+
+    config: LinkConfig
+    chunk: int = 10_000
+    _source_name: str | None = field(default=None, init=False)
+
+    @property
+    def allow_direct_insert(self) -> bool:
+        """Whether the user may insert rows of their own."""
+        return self.config.allow_direct_insert
+
+    @property
+    def local_connection(self) -> dj.Connection:
+        """The user's own connection."""
+        return self.config.local.connection
+
+    @property
+    def outbound_schema(self) -> str:
+        """The outbound schema's name; raises `SettingMissing` where nobody said it."""
+        return self.config.outbound or from_environment("outbound", "LINK_OUTBOUND", f"{self.config.source}")
+
+    # ---- where things are
+
+    def place(self) -> Place:
+        """Return where the local tables are; declare them from the source where they do not exist."""
+        with self._lines() as run:
+            linked = self._linked(run)
+        tables = [table.name for table in linked.source.parts]
+        master = linked.table
+        parts = {to_camel_case(name[len(master) + 2 :]): name for name in tables}
+        parts["DeletionRequested"] = declaration.requests_name(linked.source)
+        connection = self.local_connection
+        connection.dependencies.clear()
+        return Place(connection=connection, schema=self.config.local.database, table=master, parts=parts)
+
+    def _linked(self, run: _Run) -> linking.Linked:
+        linked = linking.read_linked(run.local.session, self.config.class_name)
+        if linked is None:
+            outbound = self.outbound_schema
+            entity = self._source_entity(run.source.session)
+            source = f"{self.config.source.host}/{entity.master.schema}.{entity.master.name}"
+            linking.declare(run.local.session, entity, source, outbound)
+            linked = linking.read_linked(run.local.session, self.config.class_name)
+        if linked is None:
+            raise AssertionError
+        return linked
+
+    def _source_entity(self, session: Session) -> EntityModel:
+        return catalog.read_entity(session, self.config.source.database, self.config.class_name)
+
+    def source(self) -> SourceTable:
+        """Return the source table on a connection for browsing."""
+        connection = self.config.source.raw_connection
+        schema = self.config.source.database
+        if self._source_name is None:
+            session = connections.browsing(connection, schema)
+            self._source_name = catalog.find_table(session, schema, self.config.class_name)
+        return SourceTable(connection, connection.adapter.make_full_table_name(schema, self._source_name), self)
+
+    # ---- operations
+
+    def pull(self, selection: str | None) -> PullResult:
+        """Pull from the source."""
+        with self._ports() as run:
+            return pull(run.ports, selection)
+
+    def refresh(self) -> RefreshResult:
+        """Bring the requests in line."""
+        with self._ports() as run:
+            return refresh(run.ports)
+
+    def delete(self, selection: str | None, *, prompt: bool | None) -> DeleteResult:
+        """Delete from the local table; both lines are closed while a person thinks."""
+        with self._ports() as run:
+            return delete(run.ports, selection, self._confirm(run, prompt, "Commit deletes?"))
+
+    def _confirm(self, run: _Run, prompt: bool | None, question: str) -> Callable[[Removal], bool]:
+        ask = self.local_connection._config["safemode"] if prompt is None else prompt
+
+        def confirm(removal: Removal) -> bool:
+            if not ask:
+                return True
+            run.hang_up()
+            shown = [f"{table} ({rows} tuples)" for table, rows in removal.counts.items()]
+            return _answer("\n".join([*shown, question]))
+
+        return confirm
+
+    def drop(self, *, prompt: bool | None) -> bool:
+        """Release all rows, give outbound back, drop the local tables; there is nothing to do where nothing is linked."""
+        with self._lines() as run:
+            if not linking.is_entered(run.local.session, self.config.class_name):
+                return False
+        with self._ports() as run:
+            linked = self._linked(run)
+            said = []
+
+            def confirm(removal: Removal) -> bool:
+                said.append(self._confirm(run, prompt, "Delete all rows and drop the tables?")(removal))
+                return said[-1]
+
+            delete(run.ports, None, confirm)
+            if not said:
+                confirm(run.ports.local.preview(()))
+            if not said[-1]:
+                return False
+            release_lost(run.ports)
+            linking.free(run.source.session, linked.source, linked.link)
+            self._drop_tables(linked)
+            linking.forget(run.local.session, linked.table)
+        return True
+
+    def _drop_tables(self, linked: linking.Linked) -> None:
+        connection = self.local_connection
+        name = connection.adapter.make_full_table_name(self.config.local.database, linked.table)
+        connection.dependencies.clear()
+        dj.FreeTable(connection, name).drop(prompt=False)
+        connection.dependencies.clear()
+
+    def adopt(self) -> None:
+        """Make outbound serve the local table at its present place."""
+        with self._lines() as run:
+            linked = self._linked(run)
+            linking.adopt(run.source.session, linked.source, self._claim(run, linked))
+
+    # ---- putting together
+
+    @contextmanager
+    def _lines(self) -> Iterator[_Run]:
+        owner = uuid4()
+        local, source = self.config.local, self.config.source
+        run = _Run(
+            owner,
+            Line(open=lambda: connections.session(local.connection, local.database), owner=owner),
+            Line(open=lambda: connections.session(source.raw_connection, self.outbound_schema), owner=owner),
+        )
+        try:
+            yield run
+        finally:
+            run.hang_up()
+
+    @contextmanager
+    def _ports(self) -> Iterator[Any]:
+        with self._lines() as run:
+            linked = self._linked(run)
+            entity = self._source_entity(run.source.session)
+            changes = snapshot.differences(linked.source, entity)
+            if changes:
+                raise DeclarationChanged(table=f"{entity.master.schema}.{entity.master.name}", differences=changes)
+            run.ports = self._assembled(run, linked, entity)
+            yield run
+
+    def _assembled(self, run: _Run, linked: linking.Linked, entity: EntityModel) -> Ports:
+        guard = linking.claim(run.source.session, entity, self._claim(run, linked))
+        names = layout.OutboundNames.of(entity.master)
+
+        def tables() -> SourceTables:
+            return SourceTables(session=run.source.session, entity=entity, names=names)
+
+        return Ports(
+            source=DataJointSource(tables=tables),
+            outbound=DataJointOutbound(tables=tables, guard=guard, link=linked.link, who=_who(), version=_version()),
+            local=DataJointLocal(
+                session=lambda: run.local.session,
+                entity=entity,
+                copies=linking.local_declaration(run.local.session, linked),
+            ),
+            progress=Bar(),
+            owner=run.owner,
+            clock=time.monotonic,
+            chunk=self.chunk,
+        )
+
+    def _claim(self, run: _Run, linked: linking.Linked) -> linking.Claim:
+        session = run.local.session
+        label = f"{session.schema}.{linked.table} on {session.server}"
+        return linking.Claim(link=linked.link, place=linking.here(session, linked.table), label=label)
+
+
+def _answer(question: str) -> bool:
+    """Ask at the terminal or in the notebook; Ctrl-C is a "no". What goes is part of the question, so it is always seen."""
+    try:
+        return bool(user_choice(question, default="no") == "yes")
+    except KeyboardInterrupt:
+        return False
+    except (EOFError, OSError, RuntimeError):  # no standard input, or a kernel that cannot ask
+        raise NoTerminal from None
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _version() -> str:
+    try:
+        return version("datajoint-link")
+    except PackageNotFoundError:
+        return "unknown"

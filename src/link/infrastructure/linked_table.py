@@ -1,0 +1,283 @@
+"""The class that the decorator makes: a DataJoint table from decoration on, resolved on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from datajoint.heading import Heading
+from datajoint.table import FreeTable, Table
+from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
+
+from link.domain.errors import BadRestriction, InTransaction, WriteRefused
+from link.infrastructure import ways
+from link.infrastructure.restrictions import restrict
+
+if TYPE_CHECKING:
+    from datajoint.expression import QueryExpression
+
+    from link.infrastructure.operations import Operations, Place
+    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+
+_ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, *ways.READING}) - ways.OF_THE_CLASS
+
+
+class LinkedMeta(TableMeta):
+    """Lets every method work on the class too, and finds parts when they are first asked for."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in _ON_INSTANCES:
+            return getattr(cls(), name)
+        return super().__getattribute__(name)
+
+    def __getattr__(cls, name: str) -> Any:
+        if name[:1].isupper() and _is_linked(cls):
+            part = cls._resolved().parts.get(name)
+            if part is not None:
+                return part
+        message = f"type object {cls.__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+
+    def __dir__(cls) -> list[str]:
+        return [*super().__dir__(), *_ON_INSTANCES]
+
+    def __repr__(cls) -> str:
+        return f"<linked table {cls.__name__}>"
+
+
+def _is_linked(cls: type) -> bool:
+    """Whether `cls` was made by the decorator, or from such a class."""
+    return any("_operations" in vars(base) for base in cls.__mro__)
+
+
+class _Resolved:
+    """An attribute that DataJoint reads of a class or an instance, known once the local table exists."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name.lstrip("_")
+
+    def __get__(self, instance: object, owner: Any) -> Any:
+        if not _is_linked(owner):
+            return None
+        return getattr(owner._resolved(), self._name)
+
+
+class Resolved:
+    """Where a linked class's tables are, as DataJoint wants to know it."""
+
+    def __init__(self, cls: Any, place: Place) -> None:
+        self.connection = place.connection
+        self.database = place.schema
+        self.prefix = place.table[: len(place.table) - len(place.table.lstrip("#_"))]
+        self.declaration_context = {cls.__name__: cls}
+        self.heading = _heading(place, place.table)
+        self.support = [place.connection.adapter.make_full_table_name(place.schema, place.table)]
+        self.parts = {name: _part(cls, place, name, table) for name, table in place.parts.items()}
+
+
+def _heading(place: Place, table: str) -> Heading:
+    info = {"conn": place.connection, "database": place.schema, "table_name": table, "context": None}
+    return Heading(table_info=info)
+
+
+class _Careful(Table):
+    """A table that does not take a misspelled restriction for "everything"."""
+
+    def _called(self) -> str:
+        """Return what messages call it."""
+        return f"linked table {type(self).__name__}"
+
+    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
+        """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
+        plainly = super().restrict
+        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
+
+
+class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
+    """A local table whose rows come from a source table on another server.
+
+    Reading, joining and `-> ` need the local server alone once the table exists; `source`, `pull`, `refresh`, `delete`,
+    `drop` need the source's too. Each of those refuses to run inside a transaction (`InTransaction`), resumes what an
+    earlier call left unfinished, and raises children of `link.domain.errors.LinkError`.
+    """
+
+    _connection = _Resolved()
+    _heading = _Resolved()
+    _support = _Resolved()
+    _prefix = _Resolved()
+    database = _Resolved()
+    declaration_context = _Resolved()
+    definition = "a linked table is declared from its source"
+
+    @classmethod
+    def _resolved(cls) -> Resolved:
+        """Return where the tables are; declares them from the source on the very first use."""
+        known: Resolved | None = vars(cls).get("_known")
+        if known is None:
+            known = Resolved(cls, cls._operations.place())
+            cls._known = known
+            for name, part in known.parts.items():
+                setattr(cls, name, part)
+        return known
+
+    _operations: Operations
+
+    def __getattr__(self, name: str) -> Any:
+        if name[:1].isupper():
+            return getattr(type(self), name)
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(message)
+
+    @property
+    def source(self) -> SourceTable:
+        """The source table, to browse and to pull from; connects to the source."""
+        return self._operations.source()
+
+    def pull(self, *restrictions: Any) -> PullResult:
+        """Pull what satisfies all `restrictions` (any that DataJoint knows, on the source table); none pulls everything.
+
+        Entities that are local already, whose deletion was requested, or that another transfer is at work on are left.
+        """
+        self._outside("pull")
+        if not restrictions:
+            return self._operations.pull(None)
+        return self.source.pull(*restrictions)
+
+    def refresh(self) -> RefreshResult:
+        """Bring `DeletionRequested` in line with what lab S wants gone."""
+        self._outside("refresh")
+        return self._operations.refresh()
+
+    def delete(
+        self,
+        transaction: bool = True,
+        prompt: bool | None = None,
+        part_integrity: str = "enforce",
+    ) -> DeleteResult:
+        """Delete the rows with all that depends on them, and release them at the source, or approve their deletion.
+
+        Shows what goes and asks, unless `prompt` or `safemode` is False; a "no" changes nothing anywhere. Returns the number
+        of masters deleted, which carries the rest as attributes. `transaction` must stay True.
+        """
+        self._outside("delete")
+        if not transaction or part_integrity != "enforce":
+            _refuse("delete", self, "A linked table is deleted from whole, in a transaction of its own.")
+        return self._operations.delete(selection_of(self), prompt=prompt)
+
+    def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:
+        """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
+        self._outside("drop")
+        if self.restriction:
+            _refuse("drop", self, "Call drop() without a restriction.")
+        cls = type(self)
+        if self._operations.drop(prompt=prompt) and "_known" in vars(cls):
+            for name in cls._known.parts:
+                delattr(cls, name)
+            del cls._known
+
+    def adopt(self) -> None:
+        """Tell the source that this local table has moved to another server or schema for good."""
+        self._outside("adopt")
+        self._operations.adopt()
+
+    def insert(self, rows: Any, replace: bool = False, *args: Any, **kwargs: Any) -> Any:
+        """Insert rows that did not come from the source, where Link allows it; never replaces a row."""
+        self._direct("insert", replace=replace)
+        return super().insert(rows, replace, *args, **kwargs)
+
+    def insert1(self, row: Any, replace: bool = False, **kwargs: Any) -> Any:
+        """Insert a row that did not come from the source, where Link allows it; never replaces a row."""
+        self._direct("insert1", replace=replace)
+        return super().insert1(row, replace=replace, **kwargs)
+
+    def _direct(self, method: str, *, replace: bool) -> None:
+        if not self._operations.allow_direct_insert:
+            _refuse(method, self, ways.ALLOW)
+        if replace:
+            _refuse(method, self, ways.REPLACE)
+
+    def _outside(self, operation: str) -> None:
+        known = vars(type(self)).get("_known")
+        connection = known.connection if known is not None else self._operations.local_connection
+        if connection.in_transaction:
+            raise InTransaction(operation=operation)
+
+
+class LinkedPart(_Careful, Part, metaclass=PartMeta):
+    """A part of a linked table: read it as any table; its rows come and go with their masters."""
+
+    definition = "a linked table is declared from its source"
+
+    def _called(self) -> str:
+        return f"part {type(self).__name__} of linked table {self._master.__name__}"
+
+
+def _part(cls: Any, place: Place, name: str, table: str) -> type:
+    facts = {
+        "_master": cls,
+        "_connection": place.connection,
+        "database": place.schema,
+        "_heading": _heading(place, table),
+        "_support": [place.connection.adapter.make_full_table_name(place.schema, table)],
+        "declaration_context": {cls.__name__: cls},
+        "_table_name": table,
+    }
+    return PartMeta(name, (LinkedPart,), facts)
+
+
+def _refuse(method: str, table: Any, instead: str) -> None:
+    raise WriteRefused(method=method, table=table._called(), instead=instead)
+
+
+def _refused(method: str, instead: str) -> Any:
+    def refuse(self: Any, *_: object, **__: object) -> None:
+        _refuse(method, self, instead)
+
+    refuse.__name__ = method
+    refuse.__doc__ = f"Refuse: {instead}"
+    return property(refuse) if method in ways.PROPERTIES else refuse
+
+
+def selection_of(expression: QueryExpression) -> str | None:
+    """Return the SQL for the keys that `expression` selects; None for a whole table.
+
+    Raises `BadRestriction` where a part of the key was renamed: it would be looked for under its new name.
+    """
+    renamed = [name for name in expression.primary_key if expression.heading[name].attribute_expression is not None]
+    if renamed:
+        raise BadRestriction(reason=f"the key has new names ({', '.join(renamed)}); restrict first and do not rename")
+    if isinstance(expression, Table) and not expression.restriction and expression._top is None:
+        return None
+    return str(expression.make_sql(expression.primary_key))
+
+
+class SourceTable(_Careful, FreeTable):
+    """The source table, read with the link user's rights: restrict it, fetch from it, pull from it."""
+
+    def __init__(self, connection: Any, full_name: str, operations: Operations) -> None:
+        super().__init__(connection, full_name)
+        self._operations = operations
+
+    def _called(self) -> str:
+        return f"source table {self.full_table_name}"
+
+    def __call__(self) -> SourceTable:
+        """Return the table itself: `Session().source()` and `Session().source` are the same."""
+        return self
+
+    def pull(self, *restrictions: Any) -> PullResult:
+        """Pull the selected entities that satisfy all `restrictions` too."""
+        if self._operations.local_connection.in_transaction:
+            raise InTransaction(operation="pull")
+        chosen = self
+        for restriction in restrictions:
+            chosen = chosen & restriction
+        return self._operations.pull(selection_of(chosen))
+
+
+for _kind, _methods in (
+    (LinkedTable, ways.REFUSED),
+    (LinkedPart, ways.REFUSED_ON_PARTS),
+    (SourceTable, ways.REFUSED_ON_SOURCE),
+):
+    for _name, _instead in _methods.items():
+        setattr(_kind, _name, _refused(_name, _instead))

@@ -1,0 +1,162 @@
+"""Bring entities of the source to the local side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from link.domain.errors import LinkError
+from link.domain.keys import pick
+from link.domain.planning import Action, Plan, plan_pull
+from link.domain.states import Evidence, Inconsistency, State, classify
+from link.domain.transfers import Operation, Outcome, Transfer
+from link.use_cases.ports import Difference, Ports, SourceEvidence
+from link.use_cases.recovery import approve_lost, finish, recover, settle_failure
+from link.use_cases.results import PullResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from link.domain.keys import Key, Keys
+    from link.use_cases.ports import Page
+
+
+SURPRISING = {State.LOCAL_ONLY, State.LOST_LOCALLY, *Inconsistency}
+"""What is looked at twice before anything is made of it."""
+
+
+@define
+class _Tally:
+    """What has happened so far."""
+
+    pulled: int = 0
+    already_local: int = 0
+    held_back: int = 0
+    busy: int = 0
+    released: int = 0
+    approved: int = 0
+    conflicts: list[Difference] = field(factory=list)
+    inconsistent: list[tuple[Key, Inconsistency]] = field(factory=list)
+
+
+def pull(ports: Ports, selection: object = None) -> PullResult:
+    """Pull every entity of `selection` that is not local and whose deletion was not requested; None selects all.
+
+    Chunk by chunk, each a transfer of its own: an error undoes its chunk, leaves the chunks before it, and is raised.
+    """
+    start = ports.clock()
+    ports.progress.begin("pull")
+    try:
+        recovered = recover(ports)
+        tally = _Tally()
+        after: Key | None = None
+        while True:
+            page = ports.source.page(selection, after, ports.chunk)
+            if page.keys:
+                _pull_page(ports, page, tally)
+                ports.progress.advance(len(page.keys))
+                after = page.keys[-1]
+            if page.last:
+                break
+    finally:
+        ports.progress.end()
+    return PullResult(
+        pulled=tally.pulled,
+        already_local=tally.already_local,
+        held_back=tally.held_back,
+        busy=tally.busy,
+        recovered=recovered,
+        released=tally.released,
+        approved=tally.approved,
+        conflicts=tuple(tally.conflicts),
+        inconsistent=tuple(tally.inconsistent),
+        seconds=ports.clock() - start,
+    )
+
+
+def whole_evidence(source: Sequence[SourceEvidence], present: Sequence[int]) -> list[Evidence]:
+    """Put together what both servers say."""
+    local = set(present)
+    return [
+        Evidence(
+            in_source=seen.in_source,
+            registered=seen.registered,
+            in_local=position in local,
+            requested=seen.requested,
+            approved=seen.approved,
+            transfer=seen.transfer,
+        )
+        for position, seen in enumerate(source)
+    ]
+
+
+def _looked_at(ports: Ports, page: Page) -> list[Evidence]:
+    """Look at both servers, twice where the first look is surprising.
+
+    The looks are not at one instant: a row that another process pulls or deletes between them seems to be local only or
+    lost. What is local was registered before, so a second look at the source after the local one tells.
+    """
+    evidence = whole_evidence(page.evidence, ports.local.present(page.keys))
+    unsure = [position for position, seen in enumerate(evidence) if classify(seen) in SURPRISING]
+    if unsure:
+        keys = pick(page.keys, unsure)
+        again = whole_evidence(ports.outbound.evidence(keys), ports.local.present(keys))
+        for position, seen in zip(unsure, again, strict=True):
+            evidence[position] = seen
+    return evidence
+
+
+def _pull_page(ports: Ports, page: Page, tally: _Tally) -> None:
+    plan = plan_pull(_looked_at(ports, page))
+    tally.already_local += len(plan[Action.KEEP])
+    tally.held_back += len(plan[Action.HOLD_BACK])
+    tally.busy += len(plan[Action.WAIT])
+    tally.inconsistent += [(page.keys[position], fault) for position, fault in plan.inconsistent]
+    _report_conflicts(ports, pick(page.keys, plan[Action.CONFLICT]), tally)
+    tally.approved += approve_lost(ports, pick(page.keys, plan[Action.APPROVE])).approved
+    withdrawn = pick(page.keys, plan[Action.RELEASE_AND_TAKE])
+    if withdrawn:
+        tally.released += ports.outbound.release_withdrawn(withdrawn)
+    _take(ports, page.keys, plan, tally)
+
+
+def _report_conflicts(ports: Ports, keys: Keys, tally: _Tally) -> None:
+    if keys:
+        tally.conflicts += ports.local.difference(ports.source.read(keys))
+
+
+def _take(ports: Ports, keys: Keys, plan: Plan, tally: _Tally) -> None:
+    wanted = sorted([*plan[Action.TAKE], *plan[Action.TAKE_AGAIN], *plan[Action.RELEASE_AND_TAKE]])
+    clashing = {wanted[place] for place in ports.local.clashes(pick(keys, wanted))} if wanted else set()
+    if clashing:
+        chunk = ports.source.read(pick(keys, sorted(clashing)))
+        tally.conflicts += [Difference(key=ports.local.named(key), columns=()) for key in chunk.keys]
+    lost = set(plan[Action.TAKE_AGAIN])
+    taken = [position for position in wanted if position not in clashing]
+    if not taken:
+        return
+    done = 0
+    for run in ports.source.split(pick(keys, taken)):
+        positions = taken[done : done + len(run)]
+        done += len(run)
+        fresh = [keys[position] for position in positions if position not in lost]
+        again = [keys[position] for position in positions if position in lost]
+        _transfer(ports, fresh, again, tally)
+
+
+def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
+    """Move one chunk: register, commit locally (the point of decision), close."""
+    transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
+    try:
+        chunk = ports.outbound.register(transfer, fresh, lost)
+        ports.local.commit_pull(transfer, chunk)
+    except BaseException as error:
+        outcome = settle_failure(ports, transfer) if isinstance(error, LinkError) else None
+        if outcome is not Outcome.DONE:
+            raise
+        tally.pulled += len(fresh) + len(lost)
+        return
+    finish(ports, transfer, Outcome.DONE)
+    tally.pulled += len(chunk.keys)
+    tally.busy += len(fresh) + len(lost) - len(chunk.keys)

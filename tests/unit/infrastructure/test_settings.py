@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from link.domain.errors import SettingMissing
+from link.infrastructure.settings import from_environment, source_settings
+
+NOTHING = {"port": None, "user": None, "password": None, "backend": None, "database_name": None, "use_tls": None}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Set what the link user sets, and a local server's settings that must not leak."""
+    values = {"LINK_USER": "lou", "LINK_PASS": "from-environment", "LINK_OUTBOUND": "out"}
+    local = {
+        "DJ_PORT": "4711",
+        "DJ_BACKEND": "postgresql",
+        "DJ_HOST": "here",
+        "DJ_USER": "me",
+        "DJ_PASS": "mine",
+        "DJ_USE_TLS": "1",
+    }
+    for name, value in (values | local).items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_the_environment_completes_what_was_not_said(environment):
+    """LINK_USER and LINK_PASS are taken, and of the local server's DJ_ variables nothing."""
+    found = source_settings("there", **NOTHING)
+    assert (found.user, found.password, found.host) == ("lou", "from-environment", "there")
+    assert (found.backend, found.port, found.database_name, found.use_tls) == ("mysql", 3306, None, None)
+
+
+def test_an_argument_beats_the_environment(environment):
+    """What is said explicitly counts, an empty password included."""
+    said = {"port": 1, "user": "u", "password": "", "backend": "postgresql", "database_name": "d", "use_tls": False}
+    found = source_settings("there", **said)
+    assert (found.port, found.user, found.password, found.backend) == (1, "u", "", "postgresql")
+    assert (found.database_name, found.use_tls) == ("d", False)
+
+
+@pytest.mark.parametrize(("backend", "port"), [(None, 3306), ("mysql", 3306), ("postgresql", 5432)])
+def test_each_backend_has_its_standard_port(environment, backend, port):
+    """Without a port it is the backend's own, and one in the host counts."""
+    assert source_settings("there", **{**NOTHING, "backend": backend}).port == port
+    assert source_settings("there:99", **{**NOTHING, "backend": backend}).port == 99
+
+
+def test_an_unknown_backend_is_refused(environment):
+    """A misspelled backend names those that exist."""
+    with pytest.raises(ValueError, match="postgresql"):
+        source_settings("there", **{**NOTHING, "backend": "postgres"})
+
+
+@pytest.mark.parametrize("variable", ["LINK_USER", "LINK_PASS"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_missing_setting_names_its_variable(environment, variable, empty):
+    """A variable that is not set, or empty, is named by the error, as is the server."""
+    environment.setenv(variable, "") if empty else environment.delenv(variable)
+    with pytest.raises(SettingMissing, match=variable) as caught:
+        source_settings("there", **NOTHING)
+    assert (caught.value.variable, caught.value.server) == (variable, "there")
+
+
+def test_a_password_is_in_no_repr(environment):
+    """Settings can be printed."""
+    assert "from-environment" not in repr(source_settings("there", **NOTHING))
+
+
+def test_the_outbound_schema_comes_from_the_environment(environment):
+    """LINK_OUTBOUND is read where it is needed."""
+    assert from_environment("outbound", "LINK_OUTBOUND", "there") == "out"

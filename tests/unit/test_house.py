@@ -1,0 +1,46 @@
+"""The house: what is public, what is documented, what is shipped."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+import dj_link
+import link
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_public_names_are_these():
+    """Adding or losing a public name is a decision, not an accident."""
+    assert link.__all__ == ["DeleteResult", "LazySchema", "Link", "PullResult", "RefreshResult", "errors"]
+    assert all(getattr(link, name) is not None for name in link.__all__)
+
+
+def test_the_predecessors_import_path_works():
+    """Code written against datajoint-link 0.11's README finds the same names."""
+    assert (dj_link.LazySchema, dj_link.Link) == (link.LazySchema, link.Link)
+
+
+def test_importing_link_imports_no_datajoint():
+    """Importing costs no connection and no file: DataJoint, which reads its configuration, is not imported."""
+    code = "import sys, link; sys.exit('datajoint' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_readme_shows_the_two_commands():
+    """The commands that do all the set-up are in the README."""
+    readme = (ROOT / "README.md").read_text()
+    assert "pip install uv && uv run --extra demo python -m link demo" in readme
+    assert "pip install uv && uv run pytest" in readme
+
+
+def test_the_compose_file_has_servers_demo_and_tests():
+    """`docker-compose run test tests` runs pytest on the folder, beside two database servers and the demo."""
+    services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    assert services.keys() == {"source", "local", "demo", "test"}
+    assert services["test"]["entrypoint"] == ["uv", "run", "pytest"]
+    assert services["demo"]["command"][-3:] == ["-m", "link", "demo"]

@@ -1,0 +1,74 @@
+"""What two runs see of each other, and what is left after a failure."""
+
+from __future__ import annotations
+
+import pytest
+
+from link.adapters.in_memory import Run, World
+from link.domain.errors import KeyConflict
+from link.use_cases.delete import delete
+from link.use_cases.pull import pull
+
+KEYS = [(name,) for name in "abc"]
+
+
+@pytest.fixture
+def world():
+    world = World()
+    for key in KEYS:
+        world.insert(key, "v", "part")
+    return world
+
+
+def meanwhile(world, step, act):
+    """Let `act` happen just before the first time that a run takes `step`."""
+    done = []
+
+    def at_step(_owner, name):
+        if name == step and not done:
+            done.append(name)
+            act()
+
+    world.at_step = at_step
+
+
+def test_a_row_pulled_by_another_run_between_two_looks_is_no_conflict(world):
+    """The looks at source and local are not at one instant: what somebody else has just brought is not the user's own."""
+    meanwhile(world, "present", lambda: pull(Run(world).ports()))
+    result = pull(Run(world).ports())
+    assert (result.conflicts, result.pulled, result.already_local) == ((), 0, 3)
+
+
+def test_a_row_approved_by_another_run_between_two_looks_is_no_inconsistency(world):
+    """A delete that meets rows which another delete has just approved has nothing to do for them."""
+    pull(Run(world).ports())
+    world.request(KEYS[0])
+    meanwhile(world, "evidence", lambda: delete(Run(world).ports(), [KEYS[0]], lambda _: True))
+    assert int(delete(Run(world).ports(), None, lambda _: True)) == 2
+    assert world.approved == {KEYS[0]}
+
+
+def test_a_failed_chunk_is_undone_at_once(world):
+    """After a conflict in the local commit nothing stays registered or open, and the error is raised."""
+    meanwhile(world, "commit pull", lambda: world.make_up(KEYS[1], "mine"))
+    with pytest.raises(KeyConflict, match="'b'"):
+        pull(Run(world).ports())
+    assert set(world.outbound) == {KEYS[1]}
+    assert not any(entry.is_open for entry in world.journal.values())
+
+
+def test_earlier_chunks_stay_when_a_later_one_fails(world):
+    """Each chunk is a transfer of its own: what was decided before an error is pulled."""
+    commits = []
+
+    def at_step(_owner, name):
+        if name == "commit pull":
+            commits.append(name)
+            if len(commits) == 3:
+                world.make_up(KEYS[2], "mine")
+
+    world.at_step = at_step
+    with pytest.raises(KeyConflict):
+        pull(Run(world).ports(chunk=1))
+    assert world.local.keys() == set(KEYS)
+    assert world.local[KEYS[2]] == ("mine",)
