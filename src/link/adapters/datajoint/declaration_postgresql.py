@@ -37,8 +37,13 @@ WHERE n.nspname = %s AND t.typtype = 'e'"""
 
 
 def literal(text: str) -> str:
+    """Return a string constant with its percent signs doubled."""
+    return _quoted(text).replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
     """Return a string constant that means the same under either setting of standard_conforming_strings."""
-    escaped = text.replace("'", "''").replace("%", "%%")
+    escaped = text.replace("'", "''")
     return "E'" + escaped.replace("\\", "\\\\") + "'" if "\\" in escaped else f"'{escaped}'"
 
 
@@ -96,8 +101,11 @@ class Declaration:
         return "enum_" + hashlib.sha256(repr(column.labels).encode()).hexdigest()[:16]
 
     def _create_enum(self, name: str, column: Column) -> str:
-        labels = ", ".join(literal(label) for label in column.labels)
-        return f"CREATE TYPE {self.session.table(name)} AS ENUM ({labels})"
+        """Create the type where it is missing; the block is a string constant, out of which no label can break."""
+        labels = ", ".join(_quoted(label) for label in column.labels)
+        place = self.session.table(name).replace("%%", "%")
+        block = f"BEGIN CREATE TYPE {place} AS ENUM ({labels}); EXCEPTION WHEN duplicate_object THEN NULL; END"
+        return f"DO {literal(block)}"
 
     def create(self, table: TableModel, master: TableModel | None) -> list[str]:
         """Return the table, its indexes, its comments."""
