@@ -19,7 +19,21 @@ import labs
 import servers
 
 from link import LazySchema, Link
+from link.adapters.datajoint.session import Session
 
+
+class Sent:
+    """Counts the statements of the protocol's sessions."""
+
+    count = 0
+
+
+def counted(session, statement, args=(), execute=Session.execute):
+    Sent.count += 1
+    return execute(session, statement, args)
+
+
+Session.execute = counted
 N = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
 dj.logger.addFilter(lambda record: record.levelno >= logging.ERROR)
 DEFINITION = """
@@ -83,14 +97,21 @@ def measure(product):
         outbound=lab_s.outbound_schema,
     )(type("Item", (), {}))
     linked.heading
+    before = Sent.count
     first, result = timed(linked.pull)
+    statements = Sent.count - before
     assert result.pulled == N, result
     empty, _ = timed(linked.pull)
+    before = Sent.count
+    linked.pull(dj.Top(1))
+    idle = Sent.count - before
     gone, deleted = timed(lambda: linked.delete(prompt=False))
     assert int(deleted) == N
+    chunks = -(-N // 10_000)
     print(
         f"{product.value:11} pull: plain {N / plain_pull:8,.0f} rows/s, link {N / first:8,.0f} rows/s ({plain_pull / first:4.1f} x)"
-        f" | pull with nothing new {empty:5.2f} s | delete: plain {plain_delete:5.1f} s, link {gone:5.1f} s",
+        f" | pull with nothing new {empty:5.2f} s | delete: plain {plain_delete:5.1f} s, link {gone:5.1f} s"
+        f" | {statements} statements for {chunks} chunks, {idle} of them per call: {(statements - idle) / chunks:.1f} a chunk",
         flush=True,
     )
 

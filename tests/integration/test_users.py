@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import subprocess
 import sys
@@ -10,13 +9,10 @@ import sys
 import datajoint as dj
 import pipeline
 import pytest
-from datajoint.table import Table
 from labs import make_lab_s
 from servers import Product
 
 from link import errors
-from link.infrastructure import ways
-from link.infrastructure.linked_table import LinkedPart, LinkedTable
 
 SAME = [(product, product) for product in Product]
 same_product = pytest.mark.parametrize("pair", SAME, ids=lambda pair: pair[0].value, indirect=True)
@@ -128,8 +124,7 @@ def test_nobody_to_answer_means_nothing_happens(labs, mocker):
     with pytest.raises(errors.NoTerminal, match="prompt=False"):
         session.delete(prompt=True)
     mocker.patch("link.infrastructure.composition.user_choice", side_effect=KeyboardInterrupt)
-    with pytest.raises(KeyboardInterrupt):
-        session.delete(prompt=True)
+    assert int(session.delete(prompt=True)) == 0
     assert len(session()) == 10
     assert not lab_s.server.admin_query(f"SELECT 1 FROM {lab_s.outbound('~link_journal')} WHERE closed IS NULL")
 
@@ -195,29 +190,6 @@ def test_a_local_side_trigger_that_eats_rows_is_noticed(labs):
     with pytest.raises(errors.IncompleteCopy, match="session__trial"):
         session.pull()
     assert lab_s.count("session_outbound", lab_s.outbound_schema) == 0
-
-
-def test_every_way_to_write_is_in_the_table():
-    """Each public method of DataJoint's tables is either known to be harmless or in the table of ways to write."""
-    harmless = {
-        "aggr", "aggregate", "ancestors", "children", "class_name", "connection", "cursor", "definition", "descendants", "describe", "extend",
-        "fetch", "fetch1", "from_clause", "full_table_name", "get_select_fields", "head", "heading", "is_declared", "join", "keys",
-        "make_sql", "make_subquery", "original_heading", "parents", "parts", "preview", "primary_key", "proj", "restrict",
-        "restrict_in_place", "restriction", "restriction_attributes", "sorting_clauses", "support", "table_name", "tail",
-        "to_arrays", "to_arrow", "to_dicts", "to_pandas", "to_polars", "validate", "where_clause", "adapter", "external",
-        "database", "declaration_context", "full_preview", "repr_html", "fetch_as_dict", "to_spark",
-    }  # fmt: skip
-    known = harmless | {*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED}
-    public = {name for name, _ in inspect.getmembers(Table) if not name.startswith("_")}
-    assert public - known == set()
-
-
-def test_the_table_of_ways_is_what_the_classes_do():
-    """Each refused way raises on the linked table and on its parts, naming itself."""
-    for cls, table in ((LinkedTable, ways.REFUSED), (LinkedPart, ways.REFUSED_ON_PARTS)):
-        for name in table:
-            with pytest.raises(errors.WriteRefused, match=name):
-                vars(cls)[name](type("Session", (), {})())
 
 
 @one_pair

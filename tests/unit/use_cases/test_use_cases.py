@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from link.adapters.in_memory import Run, World
-from link.domain.errors import KeyConflict
+from link.adapters.in_memory import Death, Run, SeededFaults, World
+from link.domain.errors import InconsistentState, KeyConflict, LinkError
+from link.domain.states import Inconsistency
 from link.use_cases.delete import delete
 from link.use_cases.pull import pull
 
@@ -72,3 +73,45 @@ def test_earlier_chunks_stay_when_a_later_one_fails(world):
         pull(Run(world).ports(chunk=1))
     assert world.local.keys() == set(KEYS)
     assert world.local[KEYS[2]] == ("mine",)
+
+
+def test_inconsistent_keys_are_named_and_the_others_go_on(world):
+    """A row that is approved and yet local stops a delete of it, with its name; a pull leaves it and names it."""
+    ports = Run(world).ports()
+    pull(ports)
+    world.request(KEYS[0])
+    delete(ports, [KEYS[0]], lambda _: True)
+    world.make_up(KEYS[0], "mine")
+    with pytest.raises(InconsistentState, match="'a'.*still in the local table"):
+        delete(ports, [KEYS[0]], lambda _: True)
+    world.lose(KEYS[1])
+    result = pull(ports)
+    assert (result.pulled, result.inconsistent) == (1, ((KEYS[0], Inconsistency.APPROVED_BUT_LOCAL),))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_calling_again_gets_there_whatever_the_seed(world, seed):
+    """Pulled again and again under seeded faults, everything arrives, and no call breaks the promise."""
+    world.at_step = SeededFaults(seed, rate=0.2)
+    for _ in range(60):
+        run = Run(world)
+        try:
+            pull(run.ports(chunk=1))
+        except (LinkError, Death):
+            assert world.violations() == []
+        finally:
+            run.end()
+        world.deliver()
+    world.at_step = SeededFaults(seed, rate=0)
+    pull(Run(world).ports())
+    assert world.local.keys() == world.outbound.keys() == set(KEYS)
+
+
+def test_the_same_seed_is_the_same_history():
+    """Faults are drawn from the seed alone."""
+
+    def history(seed):
+        faults = SeededFaults(seed, rate=0.5)
+        return [faults(None, "commit pull") for _ in range(50)]
+
+    assert history(3) == history(3) != history(4)

@@ -9,6 +9,6 @@
 """
 
 from link.adapters.in_memory.ports import Run
-from link.adapters.in_memory.world import Death, Fault, GuardRefused, World
+from link.adapters.in_memory.world import Death, Fault, GuardRefused, SeededFaults, World
 
-__all__ = ["Death", "Fault", "GuardRefused", "Run", "World"]
+__all__ = ["Death", "Fault", "GuardRefused", "Run", "SeededFaults", "World"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,7 +12,7 @@ from link.domain.errors import LinkError, error_class
 from link.domain.states import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from link.domain.keys import Key
@@ -30,6 +31,22 @@ class Fault(Enum):
     DELAY_AND_DIE = "the process dies while the step's COMMIT is under way, which arrives later or never"
     DIE = "the process dies before the step"
     DIE_AFTER = "the process dies after the step"
+
+
+class SeededFaults:
+    """Faults drawn from a seed, for `World.at_step`: the same seed meets the same steps with the same faults."""
+
+    def __init__(self, seed: int, rate: float = 0.05, faults: Sequence[Fault] = tuple(Fault)) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self._rate, self._faults = rate, faults
+
+    def __call__(self, owner: UUID, step: str) -> Fault | None:
+        """Return the fault of a step, or None for the most of them; only a commit can be delayed."""
+        if self._random.random() >= self._rate:
+            return None
+        fault = self._random.choice(self._faults)
+        delayed = fault in {Fault.DELAY, Fault.DELAY_AND_DIE}
+        return None if delayed and not step.startswith("commit") else fault
 
 
 class Death(BaseException):
