@@ -77,7 +77,7 @@ def _marker_reason(marker: str, kind: Kind | None) -> str:
     if marker == "<blob>":
         return "" if kind is Kind.BYTES else "its mark does not fit its type"
     if "@" in marker or marker in {"<filepath>", "<object>", "<npy>", "<hash>"}:
-        return "it refers to an object in a store"
+        return "it keeps its values in an object store"
     if marker.startswith("<"):
         return "its codec is not one whose bytes are known to be complete in the column"
     if marker.startswith("float32"):
