@@ -190,7 +190,8 @@ class DataJointOutbound:
         on = wire.key_join(session, tables.entity.master.key, "o")
         of = " OF o" if session.backend == "postgresql" else ""
         found = session.query(
-            f"SELECT k.n FROM {relation} {wire.joining(tables.session)} {tables.outbound} o ON {on} WHERE o.{TRANSFER} = {speech.uuid}"
+            f"SELECT k.n FROM {relation} {wire.joining(tables.session)} {tables.outbound} o ON {on}"
+            f" WHERE o.{TRANSFER} = {speech.uuid}"
             f" AND NOT {tables.flagged(tables.approved)} ORDER BY k.n{f' FOR UPDATE{of}' if lock else ''}",
             (*args, ident),
         )
