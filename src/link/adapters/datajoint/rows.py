@@ -55,7 +55,8 @@ def sizes(tables: SourceTables, keys: Keys) -> list[int]:
     for table in entity.tables:
         size = wire.row_sizes(session, "t", table.columns)
         found = session.query(
-            f"SELECT k.n, SUM({size}) FROM {relation} JOIN {session.table(table.name, table.schema)} t ON {on} GROUP BY k.n",
+            f"SELECT k.n, SUM({size}) FROM {relation} {wire.joining(session)}"
+            f" {session.table(table.name, table.schema)} t ON {on} GROUP BY k.n",
             args,
         )
         for position, size_found in found:
