@@ -127,9 +127,12 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
 
 
 def _again_without_returned(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> bool:
-    """Move a chunk without the lost rows that another run has brought back meanwhile; False where there are none."""
+    """Move a chunk without the lost rows that another run has brought back meanwhile; False where there are none.
+
+    The transfer that failed has released the others, so they are fresh now.
+    """
     returned = set(ports.local.present(lost)) if lost else set()
     if returned:
         tally.already_local += len(returned)
-        _transfer(ports, fresh, [key for position, key in enumerate(lost) if position not in returned], tally)
+        _transfer(ports, [*fresh, *(key for position, key in enumerate(lost) if position not in returned)], (), tally)
     return bool(returned)
