@@ -117,7 +117,8 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
             ports.local.commit_pull(transfer, chunk)
     except Exception as error:
         if settle_failure(ports, transfer) is None:
-            if isinstance(error, KeyConflict) and _again_without_returned(ports, fresh, lost, tally):
+            if isinstance(error, KeyConflict) and lost:
+                _without_returned(ports, fresh, lost, tally)
                 return
             raise
     else:
@@ -126,13 +127,11 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
     tally.busy += len(fresh) + len(lost) - len(chunk.keys)
 
 
-def _again_without_returned(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> bool:
-    """Move a chunk without the lost rows that another run has brought back meanwhile; False where there are none.
+def _without_returned(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
+    """Move a chunk again, without the lost rows that another run has brought back meanwhile.
 
-    The transfer that failed has released the others, so they are fresh now.
+    The transfer that failed has released the others, so they are fresh now, and there is no third time.
     """
-    returned = set(ports.local.present(lost)) if lost else set()
-    if returned:
-        tally.already_local += len(returned)
-        _transfer(ports, [*fresh, *(key for position, key in enumerate(lost) if position not in returned)], (), tally)
-    return bool(returned)
+    returned = set(ports.local.present(lost))
+    tally.already_local += len(returned)
+    _transfer(ports, [*fresh, *(key for position, key in enumerate(lost) if position not in returned)], (), tally)

@@ -18,3 +18,11 @@ STEPS = 1_500
 def test_nothing_breaks_the_promise(seed):
     """Pullers, deleters, a refresher and both labs at once, with faults: local ⊆ outbound ⊆ source after every step."""
     assert Simulation(seed, STEPS).run() == STEPS
+
+
+def test_a_seed_is_one_history():
+    """A failing seed can be replayed: the same seed makes the same steps and the same faults, whatever threads do."""
+    one, other = Simulation(5, 400), Simulation(5, 400)
+    one.run()
+    other.run()
+    assert one.history == other.history

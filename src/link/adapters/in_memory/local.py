@@ -99,9 +99,10 @@ class InMemoryLocal(Steps):
         self._commit("commit pull", transfer, insert)
 
     def commit_delete(self, transfer: Transfer | None, keys: Keys, confirmed: Removal | None) -> Removal:
-        removal = self._removal(keys)
+        found = Removal(counts={TABLE: 0})
 
         def remove() -> None:
+            nonlocal found
             found = self._removal(keys)
             if confirmed is None and found.counts[TABLE]:
                 raise IncompleteCopy(table=TABLE, expected=0, found=found.counts[TABLE])
@@ -111,7 +112,7 @@ class InMemoryLocal(Steps):
                 self.world.lose(key)
 
         self._commit("commit delete", transfer, remove)
-        return removal
+        return found
 
     def _commit(self, name: str, transfer: Transfer | None, change: Callable[[], None]) -> None:
         """Decide and change in one transaction: now, after a stall or, its reply lost for good, later."""
