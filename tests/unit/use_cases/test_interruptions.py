@@ -11,7 +11,7 @@ from link.use_cases.delete import delete, release_lost
 from link.use_cases.pull import pull
 from link.use_cases.recovery import finish, recover
 from link.use_cases.refresh import refresh
-from moments import KEYS, A, B, breaks, once, open_entries, ports, yes
+from moments import KEYS, A, B, breaks, once, open_entries, ports, transfers_of, yes
 
 
 def test_a_run_in_the_middle_of_its_commit_is_busy_not_dead(world):
@@ -155,3 +155,33 @@ def test_paging_skips_nothing_where_rows_vanish_or_stay(chunk):
     settled = finish(mine, transfer, Outcome.DONE)
     assert (settled.approved, settled.released) == (3, 3)
     assert world.outbound.keys() == {*keys[::3], *keys[1::3]}
+
+
+def test_recovery_goes_on_past_a_transfer_that_is_busy(world):
+    """One owner in the middle of its commit does not keep the transfers of others from being recovered."""
+    for key in (A, B):
+        mine = ports(world)
+        transfer = Transfer(operation=Operation.PULL, owner=mine.owner)
+        mine.outbound.register(transfer, [key], [])
+        if key == A:
+            world.deciding.add(transfer.id)
+    world.alive.clear()
+    assert recover(ports(world)) == 1
+    assert world.outbound.keys() == {A}
+
+
+def test_recovery_leaves_its_own_transfers_alone(world):
+    """A run never abandons itself, even where the servers do not show it to be alive."""
+    mine = ports(world)
+    mine.outbound.register(Transfer(operation=Operation.PULL, owner=mine.owner), [A], [])
+    world.alive.clear()
+    assert (recover(mine), world.decisions) == (0, {})
+
+
+def test_approvals_of_lost_rows_are_decided_on_the_local_server(world):
+    """Every transfer that changed something has a decision, so that nobody can abandon it later."""
+    pull(ports(world))
+    world.request(A)
+    world.lose(A)
+    refresh(ports(world))
+    assert [world.decisions.get(found) for found in transfers_of(world, Operation.DELETE)] == [Outcome.DONE]

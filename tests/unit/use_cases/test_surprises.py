@@ -9,6 +9,7 @@ from link.domain.errors import InconsistentState, RemovalChanged
 from link.domain.transfers import Operation
 from link.use_cases.delete import delete
 from link.use_cases.pull import pull
+from link.use_cases.refresh import refresh
 from moments import KEYS, A, B, C, breaks, open_entries, ports, transfers_of, yes
 
 
@@ -75,3 +76,25 @@ def test_a_delete_raises_before_writing_where_something_does_not_fit(world):
     with pytest.raises(InconsistentState, match=r"key0='a'.*approved, but still"):
         delete(ports(world), None, breaks(AssertionError("asked")))
     assert transfers_of(world, Operation.DELETE) == []
+
+
+def test_an_approval_is_never_released_under_a_local_row(world):
+    """A withdrawn approval of a row that is local all the same stays registered."""
+    pull(ports(world), [A])
+    inconsistent(world, A)
+    assert refresh(ports(world)).released == 0
+    assert world.outbound.keys() == {A}
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 10])
+def test_requests_are_counted_once_whatever_the_size_of_a_page(world, chunk):
+    """Requests stay where they are while they are read page by page, and so do the shown ones."""
+    pull(ports(world))
+    for key in KEYS:
+        world.request(key)
+    first = refresh(ports(world, chunk=chunk))
+    assert (first.requested, first.new, world.shown) == (3, 3, set(KEYS))
+    for key in KEYS[:2]:
+        world.withdraw(key)
+    then = refresh(ports(world, chunk=chunk))
+    assert (then.requested, then.withdrawn, world.shown) == (1, 2, {C})
