@@ -218,7 +218,7 @@ def test_a_part_added_at_the_source_is_noticed(declared, local):
     session = linked(declared, local)
     session.pull()
     table = declared.table("session__late")
-    declared.server.query(declared.owner, f"CREATE TABLE {table} (subject varchar(16), session int, PRIMARY KEY (subject, session))")  # fmt: skip
+    declared.server.query(declared.owner, f"CREATE TABLE {table} (subject varchar(16), session int, PRIMARY KEY (subject, session), FOREIGN KEY (subject, session) REFERENCES {declared.table('session')} (subject, session))")  # fmt: skip
     with pytest.raises(errors.DeclarationChanged, match="session__late"):
         session.pull()
 

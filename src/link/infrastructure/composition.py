@@ -126,7 +126,7 @@ class LinkOperations:
         schema = self.config.source.database
         if self._source_name is None:
             session = connections.browsing(connection, schema)
-            self._source_name, _ = catalog.find_table(session, schema, self.config.class_name)
+            self._source_name = catalog.find_table(session, schema, self.config.class_name)
         return SourceTable(connection, connection.adapter.make_full_table_name(schema, self._source_name), self)
 
     # ---- operations

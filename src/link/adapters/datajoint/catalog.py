@@ -1,213 +1,178 @@
-"""Reads a source table's declaration from its server's catalog, and refuses what cannot be copied exactly."""
+"""A source table as data, read from its server's catalog with SELECT alone: nothing is declared, decorated or written."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, cast
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from link.adapters.datajoint import catalog_sql
-from link.adapters.datajoint.model import Column, EntityModel, Kind, TableModel
-from link.domain.errors import ColumnNotSupported, NotLinkable, SourceTableMissing
+from link.adapters.datajoint import catalog_mysql, catalog_postgresql
+from link.adapters.datajoint.columns import plain_column
+from link.adapters.datajoint.lineage import Lineages, recorded_lineage
+from link.adapters.datajoint.model import EntityModel, Index, TableModel
+from link.adapters.datajoint.refusals import REQUESTED, REQUESTED_COMMENT, refuse_entity, refuse_names, refuse_table
+from link.domain.errors import DeclarationChanged, NotLinkable, SourceTableMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from link.adapters.datajoint.catalog_sql import RawColumn, RawTable
+    from link.adapters.datajoint.found import Catalog, ForeignKey, FoundColumn, FoundIndex, FoundTable
     from link.adapters.datajoint.session import Session
 
 TIERS = ("", "#", "_", "__")
-REQUESTS = "deletion_requested"
-LONGEST = 35
-"""Characters of a source table's name, so that `<x>_outbound__deletion_requested` fits into 63."""
-_MARK = re.compile(r":(?P<mark>[^:]+):(?P<comment>.*)", re.DOTALL)
-_NO_KEY = {Kind.FLOAT64, Kind.BYTES, Kind.JSON}
+_CAPITAL = re.compile(r"(?<=[A-Za-z0-9])([A-Z])")
+_CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 
 
 def snake_case(class_name: str) -> str:
-    """Return the base of the table name that DataJoint gives to a class."""
-    return re.sub(r"(?<!^)([A-Z])", r"_\1", class_name).lower()
+    """Return the table name of a class without its tier, as DataJoint makes it; empty for a name that it refuses."""
+    class_name = class_name.replace("_", "")
+    return _CAPITAL.sub(r"_\1", class_name).lower() if _CLASS_NAME.fullmatch(class_name) else ""
 
 
-def split_comment(comment: str) -> tuple[str, str]:
-    """Divide a column's comment into DataJoint's mark and the rest."""
-    found = _MARK.fullmatch(comment)
-    return (found["mark"], found["comment"]) if found else ("", comment)
-
-
-def find_table(session: Session, schema: str, class_name: str) -> tuple[str, list[str]]:
-    """Return the name of the class's table in `schema` and those of its parts; raise `SourceTableMissing` without it."""
-    names = catalog_sql.table_names(session, schema)
-    base = snake_case(class_name)
-    master = next((tier + base for tier in TIERS if tier + base in names), None)
-    if master is None:
-        classes = {_class_name(name): name for name in names if "__" not in name.lstrip("_#")}
-        near = difflib.get_close_matches(class_name, classes, n=3, cutoff=0.5)
-        raise SourceTableMissing(table=class_name, schema=schema, near=near or sorted(classes)[:3])
-    parts = [name for name in names if name.startswith(f"{master}__") and name != f"{master}__{REQUESTS}"]
-    return master, sorted(parts)
-
-
-def _class_name(table: str) -> str:
-    return "".join(word.capitalize() for word in table.lstrip("_#").split("_"))
+def find_table(session: Session, schema: str, class_name: str) -> str:
+    """Return the name of a class's table, of any tier; raise as `read_entity` does where there is none to link."""
+    return _find(schema, class_name, _catalog(session).tables(session, schema)).name
 
 
 def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
-    """Return the declaration of the class's table in `schema` with its parts.
+    """Read the table of a DataJoint class, of any tier, with its parts.
 
-    Raises `SourceTableMissing`, `NotLinkable`, or `ColumnNotSupported` for the first column that would not arrive exactly.
+    Hidden columns (`_prov`, `_job_...`) are left out unless they are in the key. Six statements, however many parts.
+
+    Raises:
+        SourceTableMissing: no table of that name can be seen; the error holds near names.
+        NotLinkable: the table is a view, has no key or another trait that rules linking out.
+        ColumnNotSupported: a column is not known to arrive exactly.
     """
-    name, part_names = find_table(session, schema, class_name)
-    if len(name.lstrip("_#")) > LONGEST:
-        raise NotLinkable(table=name, reason=f"its name is longer than {LONGEST} characters")
-    master = read_table(session, schema, name)
-    parts = [read_table(session, schema, part) for part in part_names]
-    keys = {column.name for column in master.key}
-    for part in parts:
-        if not keys <= {column.name for column in part.columns}:
-            raise NotLinkable(table=part.name, reason="it does not have all key columns of its master")
-    return EntityModel(backend=session.backend, master=master, parts=tuple(parts))
+    catalog = _catalog(session)
+    tables = catalog.tables(session, schema)
+    master = _find(schema, class_name, tables)
+    foreign_keys = catalog.foreign_keys(session, schema)
+    parts = _parts(schema, master.name, tables, foreign_keys)
+    head, *rest = _read(session, schema, [master, *parts], tables, foreign_keys)
+    entity = EntityModel(backend=session.backend, master=head, parts=tuple(rest))
+    refuse_entity(entity, foreign_keys)
+    return entity
 
 
-def read_table(session: Session, schema: str, name: str) -> TableModel:
-    """Return the declaration of one table."""
-    raw = catalog_sql.read(session, schema, name)
-    _refuse(name, raw)
-    lineage = _Lineage(session)
-    columns = [
-        evolve(column, lineage=lineage.of(schema, name, column.name))
-        for column in (_column(session.backend, name, raw, column) for column in raw.columns)
-        if column is not None
-    ]
-    kept = {column.name for column in columns}
-    indexes = tuple(index for index in raw.indexes if set(index.columns) <= kept)
-    return TableModel(schema=schema, name=name, comment=raw.comment, columns=tuple(columns), indexes=indexes)
+def read_tables(session: Session, schema: str, names: Sequence[str]) -> list[TableModel]:
+    """Read a master and its parts by their names; a table that is not there raises `DeclarationChanged`."""
+    catalog = _catalog(session)
+    tables = catalog.tables(session, schema)
+    for name in names:
+        if name not in tables:
+            raise DeclarationChanged(table=f"{schema}.{name}", differences=["it is gone"])
+    return _read(session, schema, [tables[name] for name in names], tables, catalog.foreign_keys(session, schema))
 
 
-def _refuse(name: str, raw: RawTable) -> None:
-    if not raw.is_table:
-        raise NotLinkable(table=name, reason="it is a view or another kind of relation, not a table")
-    if not raw.key:
-        raise NotLinkable(table=name, reason="it has no primary key, or the link user may not see it")
-    if any(column.startswith("_") for column in raw.key):
-        raise NotLinkable(table=name, reason="it is a singleton table: its key has no attribute")
-    for word in (name, *(column.name for column in raw.columns)):
-        if any(mark in word for mark in "`\"'%"):
-            raise NotLinkable(table=name, reason=f"the name {word!r} has a quote or a percent sign in it")
+def _catalog(session: Session) -> Catalog:
+    return cast("Catalog", catalog_postgresql if session.backend == "postgresql" else catalog_mysql)
 
 
-def _column(backend: str, table: str, raw: RawTable, column: RawColumn) -> Column | None:
-    """Return the column, or None for one that DataJoint hides."""
-    if column.name.startswith("_"):
-        return None
-    mark, comment = split_comment(column.comment)
-    kind = _kind(backend, table, column, mark)
-    in_key = column.name in raw.key
-    if in_key and kind in _NO_KEY:
-        raise _unsupported(table, column, mark, "a key of this type does not compare reliably")
-    size, scale = _sizes(column.native)
-    return Column(
-        name=column.name,
-        kind=kind,
-        native=column.native,
-        marker=mark,
-        comment=comment,
-        nullable=column.nullable,
-        default=column.default,
-        in_key=in_key,
-        size=_BITS.get(_base(column.native), size) if kind is Kind.INTEGER else size,
-        scale=scale,
-        unsigned="unsigned" in column.native.lower(),
-        labels=column.labels,
-        charset=column.charset,
-        collation=column.collation,
+def _read(
+    session: Session,
+    schema: str,
+    wanted: Sequence[FoundTable],
+    tables: Mapping[str, FoundTable],
+    foreign_keys: Sequence[ForeignKey],
+) -> list[TableModel]:
+    """Read a master, which comes first, and its parts."""
+    catalog, names = _catalog(session), [table.name for table in wanted]
+    refuse_names(schema, names)
+    found = _Found(
+        columns=catalog.columns(session, schema, names),
+        indexes=catalog.indexes(session, schema, names),
+        lineages=_lineages(session, catalog, schema, names, tables, foreign_keys),
+        catalog=catalog,
     )
+    master = found.table(schema, wanted[0])
+    return [master, *(found.table(schema, part, found.bases(master)) for part in wanted[1:])]
 
 
-_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
-_KINDS = {
-    "mysql": {
-        **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), Kind.INTEGER),
-        **dict.fromkeys(("tinyblob", "blob", "mediumblob", "longblob"), Kind.BYTES),
-        **dict.fromkeys(("tinytext", "text", "mediumtext", "longtext", "varchar"), Kind.STRING),
-        "decimal": Kind.DECIMAL,
-        "double": Kind.FLOAT64,
-        "enum": Kind.ENUM,
-        "date": Kind.DATE,
-        "datetime": Kind.DATETIME,
-        "json": Kind.JSON,
-    },
-    "postgresql": {
-        **dict.fromkeys(("smallint", "integer", "bigint"), Kind.INTEGER),
-        **dict.fromkeys(("character varying", "text"), Kind.STRING),
-        **dict.fromkeys(("json", "jsonb"), Kind.JSON),
-        "numeric": Kind.DECIMAL,
-        "double precision": Kind.FLOAT64,
-        "boolean": Kind.BOOL,
-        "date": Kind.DATE,
-        "timestamp without time zone": Kind.DATETIME,
-        "uuid": Kind.UUID,
-        "bytea": Kind.BYTES,
-    },
-}
-_MARKED = {
-    ("uuid", "binary"): Kind.UUID,
-    ("bool", "tinyint"): Kind.BOOL,
-    ("json", "longtext"): Kind.JSON,
-    ("<blob>", "longblob"): Kind.BYTES,
-    ("<blob>", "bytea"): Kind.BYTES,
-}
+def _find(schema: str, class_name: str, tables: Mapping[str, FoundTable]) -> FoundTable:
+    snake = snake_case(class_name)
+    found = [tables[tier + snake] for tier in TIERS if snake and tier + snake in tables]
+    if not found:
+        raise SourceTableMissing(table=class_name, schema=schema, near=_near(class_name, tables))
+    if len(found) > 1:
+        names = ", ".join(table.name for table in found)
+        raise NotLinkable(table=f"{schema}.{found[0].name}", reason=f"the class name stands for several tables ({names})")
+    refuse_table(schema, found[0])
+    return found[0]
 
 
-def _base(native: str) -> str:
-    """Return a type's name without sizes and attributes."""
-    bare = re.sub(r"\(.*?\)", "", native.lower(), flags=re.DOTALL).strip()
-    return re.sub(r"\s+(unsigned|zerofill)\b", "", bare).strip()
+def _near(class_name: str, tables: Iterable[str]) -> list[str]:
+    classes = {_class_name(name) for name in tables if not name.startswith("~") and "__" not in name.lstrip("_")}
+    return get_close_matches(class_name, sorted(classes), n=3)
 
 
-def _kind(backend: str, table: str, column: RawColumn, mark: str) -> Kind:
-    base = _base(column.native)
-    if column.generated:
-        raise _unsupported(table, column, mark, "it is a generated column")
-    kind = Kind.ENUM if column.labels else _MARKED.get((mark, base), _KINDS[backend].get(base))
-    if mark.startswith("<") and mark != "<blob>":
-        stored = "it keeps its values in an object store" if "@" in mark else "its codec is not known to Link"
-        raise _unsupported(table, column, mark, stored)
-    if kind is None:
-        raise _unsupported(table, column, mark, "Link does not know this type to arrive exactly")
-    if kind is Kind.DECIMAL and "(" not in column.native:
-        raise _unsupported(table, column, mark, "it has no precision")
-    return kind
+def _class_name(table: str) -> str:
+    return "".join(word.capitalize() for word in table.lstrip("#_").split("_"))
 
 
-def _unsupported(table: str, column: RawColumn, mark: str, reason: str) -> ColumnNotSupported:
-    return ColumnNotSupported(table=table, column=column.name, type=mark or column.native, reason=reason)
+def _parts(schema: str, master: str, tables: Mapping[str, FoundTable], foreign_keys: Sequence[ForeignKey]) -> list[FoundTable]:
+    """Return the tables that are named like parts and refer to the master, by name, without Link's own."""
+    children = {key.table for key in foreign_keys if (key.parent_schema, key.parent_table) == (schema, master)}
+    parts = [tables[name] for name in sorted(children & tables.keys()) if name.startswith(f"{master}__")]
+    return [part for part in parts if (part.name, part.comment) != (master + REQUESTED, REQUESTED_COMMENT)]
 
 
-def _sizes(native: str) -> tuple[int | None, int | None]:
-    found = re.search(r"\((\d+)(?:,\s*(\d+))?\)", native)
-    if found is None:
-        return None, None
-    return int(found[1]), int(found[2]) if found[2] else None
+def _lineages(
+    session: Session,
+    catalog: Catalog,
+    schema: str,
+    names: Sequence[str],
+    tables: Mapping[str, FoundTable],
+    foreign_keys: Sequence[ForeignKey],
+) -> Lineages:
+    readable = "~lineage" in tables and tables["~lineage"].readable
+    lineages = Lineages(session, catalog, schema, recorded_lineage(session, schema, names) if readable else {})
+    lineages.add(foreign_keys, schema)
+    return lineages
 
 
-class _Lineage:
-    """Where attributes come from by DataJoint's rule: a foreign key's from its parent, a key's own from its table.
+@frozen(kw_only=True)
+class _Found:
+    """Everything read of the entity's tables."""
 
-    Foreign keys decide, not the source's `~lineage`, which may be missing, partial or stale.
-    """
+    columns: Mapping[str, Sequence[FoundColumn]]
+    indexes: Mapping[str, Sequence[FoundIndex]]
+    lineages: Lineages
+    catalog: Catalog
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._seen: dict[tuple[str, str], tuple[Mapping[str, tuple[str, str, str]], Sequence[str]]] = {}
+    def bases(self, master: TableModel) -> dict[tuple[str, str], str]:
+        """Return the base types of the master's key, which DataJoint marks there but not always in the parts."""
+        key = {column.name for column in master.key}
+        return {(column.name, column.native): column.base for column in self.columns[master.name] if column.name in key}
 
-    def of(self, schema: str, table: str, column: str) -> str:
-        """Return `schema.table.attribute`, or nothing for an attribute that is neither of a key nor of a foreign key."""
-        if (schema, table) not in self._seen:
-            self._seen[schema, table] = catalog_sql.parents_and_key(self._session, schema, table)
-        parents, key = self._seen[schema, table]
-        if column in parents and parents[column][:2] != (schema, table):
-            return self.of(*parents[column]) or ".".join(parents[column])
-        return f"{schema}.{table}.{column}" if column in key else ""
+    def table(self, schema: str, table: FoundTable, bases: Mapping[tuple[str, str], str] | None = None) -> TableModel:
+        key = next((index.columns for index in self.indexes.get(table.name, ()) if index.primary), ())
+        if not key or key == ("_singleton",):
+            reason = "it is a singleton table, whose key is empty" if key else "it has no primary key"
+            raise NotLinkable(table=f"{schema}.{table.name}", reason=reason)
+        shown = [
+            evolve(column, base=(bases or {}).get((column.name, column.native), column.base))
+            for column in self.columns[table.name]
+            if column.name in key or not column.name.startswith("_")
+        ]
+        refuse_names(schema, [column.name for column in shown])
+        columns = [
+            plain_column(f"{schema}.{table.name}", column, self.catalog.kinds, in_key=column.name in key) for column in shown
+        ]
+        return TableModel(
+            schema=schema,
+            name=table.name,
+            comment=table.comment,
+            columns=tuple(
+                evolve(column, lineage=self.lineages.of(table.name, column.name, in_key=column.in_key)) for column in columns
+            ),
+            indexes=self._secondary(table.name, {column.name for column in columns}),
+            key_order=() if key == tuple(column.name for column in columns if column.in_key) else key,
+        )
+
+    def _secondary(self, table: str, columns: set[str]) -> tuple[Index, ...]:
+        found = [index for index in self.indexes.get(table, ()) if not index.primary and columns.issuperset(index.columns)]
+        return tuple(dict.fromkeys(Index(columns=index.columns, unique=index.unique) for index in found))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
+from link.adapters.datajoint import wire
 from link.adapters.datajoint.dialect import read_id
 from link.adapters.datajoint.layout import HELD
 from link.adapters.datajoint.translation import Refusal, Refused
@@ -179,7 +180,7 @@ def _guard_rows(session: Session, names: OutboundNames) -> None:
 def held_groups(session: Session, names: OutboundNames, relation: str, on: str, args: Sequence[object]) -> list[UUID]:
     """Return the transfers that hold the outbound rows (alias o) joining `relation`."""
     rows = session.query(
-        f"SELECT DISTINCT o.{HELD} FROM {relation} JOIN {session.table(names.master)} o ON {on} WHERE o.{HELD} IS NOT NULL",
+        f"SELECT DISTINCT o.{HELD} FROM {relation} {wire.joining(session)} {session.table(names.master)} o ON {on} WHERE o.{HELD} IS NOT NULL",
         args,
     )
     return [read_id(row[0]) for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from attrs import frozen
+from attrs import evolve, frozen
 from datajoint import lineage
 
 from link.adapters.datajoint import catalog, declaration, grants, guard, layout, snapshot
@@ -95,8 +95,8 @@ def _declare(session: Session, entity: EntityModel, source: str, outbound: str) 
         for statement in make:
             session.query(statement)
         _enter(session, entity, source, outbound)
-    lineage.ensure_lineage_table(session.connection, session.schema)
-    lineage.insert_lineages(session.connection, session.schema, declaration.lineages(entity))
+    for statement, args in declaration.lineage_statements(entity, session):
+        session.query(statement, args)
 
 
 def is_entered(session: Session, class_name: str) -> bool:
@@ -128,7 +128,7 @@ def here(session: Session, table: str) -> str:
 
 def local_declaration(session: Session, linked: Linked) -> EntityModel:
     """Return how the copies are declared on the local server now; raise `DeclarationChanged` where columns are missing."""
-    tables = [catalog.read_table(session, session.schema, table.name) for table in linked.source.tables]
+    tables = catalog.read_tables(session, session.schema, [table.name for table in linked.source.tables])
     for source, copy in zip(linked.source.tables, tables, strict=True):
         missing = {column.name for column in source.columns} - {column.name for column in copy.columns}
         if missing:
@@ -141,7 +141,7 @@ def _ordered(source: TableModel, copy: TableModel) -> TableModel:
     """Return the copy with its columns in the source's order, which is the order on the wire."""
     own = {column.name: column for column in copy.columns}
     columns = tuple(own[column.name] for column in source.columns)
-    return TableModel(schema=copy.schema, name=copy.name, comment=copy.comment, columns=columns, indexes=copy.indexes)
+    return evolve(copy, columns=columns, key_order=tuple(column.name for column in source.key))
 
 
 def forget(session: Session, table: str) -> None:
@@ -211,7 +211,7 @@ def _make(session: Session, names: layout.OutboundNames, entity: EntityModel, mi
     for statement in layout.outbound_indexes(session, names):
         session.query(statement)
     for name in (names.master, names.requested, names.approved):
-        for statement in declaration.column_comments(session, name, entity.master.key, exactly=True):
+        for statement in declaration.outbound_comments(entity.master, session, session.table(name)):
             session.query(statement)
     keys = [session.quote(column.name) for column in entity.master.key]
     kind = guard.install(session, names, keys, mine.label)

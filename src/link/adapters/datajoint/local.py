@@ -46,7 +46,9 @@ class DataJointLocal:
     def _positions(self, session: Session, table: TableModel, keys: Keys) -> list[int]:
         relation, args = wire.key_relation(session, self._key, keys)
         on = wire.key_join(session, self._key, "t")
-        found = session.query(f"SELECT k.n FROM {relation} JOIN {session.table(table.name)} t ON {on} ORDER BY k.n", args)
+        found = session.query(
+            f"SELECT k.n FROM {relation} {wire.joining(session)} {session.table(table.name)} t ON {on} ORDER BY k.n", args
+        )
         return [int(row[0]) for row in found]
 
     @property
@@ -77,7 +79,7 @@ class DataJointLocal:
         on = wire.key_join(session, self._key, "t")
         found = wire.fetch(
             session,
-            f"SELECT {values} FROM {relation} JOIN {session.table(master.name)} t ON {on} ORDER BY k.n",
+            f"SELECT {values} FROM {relation} {wire.joining(session)} {session.table(master.name)} t ON {on} ORDER BY k.n",
             args,
             master.columns,
         )
@@ -224,7 +226,7 @@ class DataJointLocal:
         there = " AND ".join(f"f.{name} = t.{name}" for name in names)
         return session.change(
             f"INSERT INTO {flags} ({', '.join(names)}) SELECT {', '.join(f't.{name}' for name in names)}"
-            f" FROM {relation} JOIN {session.table(self.copies.master.name)} t ON {on}"
+            f" FROM {relation} {wire.joining(session)} {session.table(self.copies.master.name)} t ON {on}"
             f" WHERE NOT EXISTS (SELECT 1 FROM {flags} f WHERE {there})",
             args,
         )

@@ -78,11 +78,14 @@ class TableModel:
     comment: str
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...] = ()
+    key_order: tuple[str, ...] = ()
+    """The names of the primary key in its own order, where that differs from the order of the columns."""
 
     @property
     def key(self) -> tuple[Column, ...]:
-        """The columns of the primary key, in the order of the columns."""
-        return tuple(column for column in self.columns if column.in_key)
+        """The columns of the primary key, in its order."""
+        found = {column.name: column for column in self.columns if column.in_key}
+        return tuple(found[name] for name in self.key_order or found)
 
 
 @frozen(kw_only=True)

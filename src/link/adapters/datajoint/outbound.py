@@ -148,7 +148,7 @@ class DataJointOutbound:
         session.query(
             f"INSERT INTO {tables.outbound} ({', '.join(tables.keys)}, {TRANSFER}, {HELD})"
             f" SELECT {tables.columns('s')}, {speech.uuid}, {speech.uuid} FROM {relation}"
-            f" JOIN {tables.source} s ON {on} {ignore}",
+            f" {wire.joining(session)} {tables.source} s ON {on} {ignore}",
             (ident, ident, *args),
         )
 
@@ -190,7 +190,7 @@ class DataJointOutbound:
         on = wire.key_join(session, tables.entity.master.key, "o")
         of = " OF o" if session.backend == "postgresql" else ""
         found = session.query(
-            f"SELECT k.n FROM {relation} JOIN {tables.outbound} o ON {on} WHERE o.{TRANSFER} = {speech.uuid}"
+            f"SELECT k.n FROM {relation} {wire.joining(tables.session)} {tables.outbound} o ON {on} WHERE o.{TRANSFER} = {speech.uuid}"
             f" AND NOT {tables.flagged(tables.approved)} ORDER BY k.n{f' FOR UPDATE{of}' if lock else ''}",
             (*args, ident),
         )
@@ -228,7 +228,7 @@ class DataJointOutbound:
     def _flagged(self, tables: SourceTables, flags: str, keys: Keys) -> set[int]:
         relation, args = self._relation(tables, keys)
         on = wire.key_join(tables.session, tables.entity.master.key, "f")
-        found = tables.session.query(f"SELECT k.n FROM {relation} JOIN {flags} f ON {on}", args)
+        found = tables.session.query(f"SELECT k.n FROM {relation} {wire.joining(tables.session)} {flags} f ON {on}", args)
         return {int(row[0]) for row in found}
 
     def _approve(self, tables: SourceTables, keys: Keys) -> None:
@@ -236,7 +236,7 @@ class DataJointOutbound:
         on = wire.key_join(tables.session, tables.entity.master.key, "o")
         tables.session.query(
             f"INSERT INTO {tables.approved} ({', '.join(tables.keys)})"
-            f" SELECT {tables.columns('o')} FROM {relation} JOIN {tables.outbound} o ON {on}",
+            f" SELECT {tables.columns('o')} FROM {relation} {wire.joining(tables.session)} {tables.outbound} o ON {on}",
             args,
         )
         self._unhold(tables, keys)
@@ -284,7 +284,7 @@ class DataJointOutbound:
         on = wire.key_join(tables.session, tables.entity.master.key, "o")
         of = " OF o" if tables.session.backend == "postgresql" else ""
         found = tables.session.query(
-            f"SELECT k.n FROM {relation} JOIN {tables.outbound} o ON {on}"
+            f"SELECT k.n FROM {relation} {wire.joining(tables.session)} {tables.outbound} o ON {on}"
             f" WHERE {tables.flagged(tables.approved)} AND {tables.settled} ORDER BY k.n FOR UPDATE{of}",
             args,
         )

@@ -24,7 +24,8 @@ def read(tables: SourceTables, chosen: str, args: Sequence[Any]) -> Chunk:
     """Read the masters and parts that `chosen` gives: FROM … in which `{table}` stands for the table, with alias `t`."""
     entity = tables.entity
     found = {table.name: _table(tables, table, chosen, args) for table in entity.tables}
-    places = [place for place, column in enumerate(entity.master.columns) if column.in_key]
+    names = [column.name for column in entity.master.columns]
+    places = [names.index(column.name) for column in entity.master.key]
     keys = [tuple(row[place] for place in places) for row in found[entity.master.name]]
     return Chunk(keys=keys, rows=found)
 
@@ -54,7 +55,7 @@ def sizes(tables: SourceTables, keys: Keys) -> list[int]:
     for table in entity.tables:
         size = wire.row_sizes(session, "t", table.columns)
         found = session.query(
-            f"SELECT k.n, SUM({size}) FROM {relation} JOIN {session.table(table.name, table.schema)} t ON {on} GROUP BY k.n",
+            f"SELECT k.n, SUM({size}) FROM {relation} {wire.joining(session)} {session.table(table.name, table.schema)} t ON {on} GROUP BY k.n",
             args,
         )
         for position, size_found in found:

@@ -1,72 +1,108 @@
-"""A declaration as text, kept with the local table, and what has changed since."""
+"""The declaration as it was when the table was linked: kept as text, compared with what is there now."""
 
 from __future__ import annotations
 
 import json
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict
+import attrs
 
 from link.adapters.datajoint.model import Column, Default, EntityModel, Index, Kind, TableModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+_FORMAT = 1
 
 
 def dump(entity: EntityModel) -> str:
-    """Return `entity` as JSON text."""
-    return json.dumps(asdict(entity, value_serializer=lambda _, __, value: value.value if isinstance(value, Enum) else value))
+    """Return the entity as JSON text."""
+    return json.dumps({"format": _FORMAT, "entity": attrs.asdict(entity, value_serializer=_plain)}, sort_keys=True)
+
+
+def _plain(_: type, __: attrs.Attribute[Any], value: object) -> object:
+    return value.value if isinstance(value, Kind) else value
 
 
 def load(text: str) -> EntityModel:
-    """Return the entity that `dump` wrote."""
-    facts = json.loads(text)
+    """Return the entity from its JSON text; fields unknown to this version are ignored."""
+    data = json.loads(text)
+    if data["format"] != _FORMAT:
+        message = f"a declaration of format {data['format']} was written by a newer version of Link"
+        raise ValueError(message)
+    entity = data["entity"]
     return EntityModel(
-        backend=facts["backend"], master=_table(facts["master"]), parts=tuple(_table(part) for part in facts["parts"])
+        backend=entity["backend"],
+        master=_table(entity["master"]),
+        parts=tuple(_table(part) for part in entity["parts"]),
     )
 
 
-def _table(facts: dict[str, Any]) -> TableModel:
-    columns = tuple(_column(column) for column in facts.pop("columns"))
-    indexes = tuple(Index(columns=tuple(i["columns"]), unique=i["unique"]) for i in facts.pop("indexes"))
-    return TableModel(columns=columns, indexes=indexes, **facts)
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    names = {name.name for name in attrs.fields(kind)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in names}
 
 
-def _column(facts: dict[str, Any]) -> Column:
-    default = facts.pop("default")
-    labels = tuple(facts.pop("labels"))
-    kind = Kind(facts.pop("kind"))
-    return Column(kind=kind, labels=labels, default=Default(**default) if default else None, **facts)
+def _table(data: Mapping[str, Any]) -> TableModel:
+    facts = _known(TableModel, data)
+    facts["columns"] = tuple(_column(column) for column in data["columns"])
+    facts["indexes"] = tuple(Index(**_known(Index, index)) for index in data["indexes"])
+    return TableModel(**facts)
+
+
+def _column(data: Mapping[str, Any]) -> Column:
+    facts = _known(Column, data)
+    facts["kind"] = Kind(data["kind"])
+    facts["default"] = data["default"] and Default(**_known(Default, data["default"]))
+    return Column(**facts)
 
 
 def differences(linked: EntityModel, now: EntityModel) -> list[str]:
-    """Say what has changed of what the copy depends on: tables, columns, types, keys. Comments and indexes are free."""
-    before = {table.name: table for table in linked.tables}
-    after = {table.name: table for table in now.tables}
-    found = [f"part table {name} is gone" for name in before if name not in after]
-    found += [f"part table {name} is new" for name in after if name not in before]
-    for name in before.keys() & after.keys():
-        found += _changes(before[name], after[name])
+    """Say what has changed in the source table since it was linked, as far as it bears on copying rows.
+
+    Comments, marks that leave the values as they are, defaults, lineage and indexes do not; the collation of a key does.
+    """
+    old, new = ({table.name: table for table in entity.tables[1:]} for entity in (linked, now))
+    found = [] if linked.backend == now.backend else [f"the source server is now {now.backend}, was {linked.backend}"]
+    found += [f"part table {name} is new" for name in new if name not in old]
+    found += [f"part table {name} is gone" for name in old if name not in new]
+    found += _table_differences(linked.master, now.master, "")
+    for name in old:
+        if name in new:
+            found += _table_differences(old[name], new[name], f" of part table {name}")
     return found
 
 
-def _changes(before: TableModel, after: TableModel) -> Iterator[str]:
-    old = {column.name: column for column in before.columns}
-    new = {column.name: column for column in after.columns}
-    for name in old.keys() - new.keys():
-        yield f"column {name!r} of {before.name} is gone"
-    for name in new.keys() - old.keys():
-        yield f"column {name!r} of {before.name} is new"
-    for name, column in old.items():
-        if name in new and _essence(column) != _essence(new[name]):
-            yield f"column {name!r} of {before.name} is now {_say(new[name])}, was {_say(column)}"
+def _table_differences(linked: TableModel, now: TableModel, where: str) -> Iterator[str]:
+    old, new = ({column.name: column for column in table.columns} for table in (linked, now))
+    yield from (f"column '{name}'{where} is new" for name in new if name not in old)
+    yield from (f"column '{name}'{where} is gone" for name in old if name not in new)
+    for name in old:
+        if name in new:
+            yield from (f"column '{name}'{where} {change}" for change in _column_differences(old[name], new[name]))
+    if {column.name for column in linked.key} == {column.name for column in now.key} and linked.key_order != now.key_order:
+        yield f"the order of the key{where} has changed"
 
 
-def _essence(column: Column) -> tuple[object, ...]:
-    return column.native, column.marker, column.nullable, column.in_key, column.labels, column.collation
+def _column_differences(linked: Column, now: Column) -> Iterator[str]:
+    if _type(linked) != _type(now):
+        yield f"is now {_spelled(now)}, was {_spelled(linked)}"
+    if linked.nullable != now.nullable:
+        yield "may now be NULL" if now.nullable else "may not be NULL any more"
+    if linked.in_key != now.in_key:
+        yield "is now part of the key" if now.in_key else "is not part of the key any more"
+    if linked.in_key and (linked.charset, linked.collation) != (now.charset, now.collation):
+        yield f"is now compared by {now.collation or 'the default'}, was by {linked.collation or 'the default'}"
 
 
-def _say(column: Column) -> str:
-    key = " in the key" if column.in_key else ""
-    return f"{column.marker or column.native}{' nullable' if column.nullable else ''}{key}"
+def _type(column: Column) -> tuple[object, ...]:
+    """Return what decides about the values, so that a server's new spelling (`int(11)`, `int`) is no change."""
+    loose = column.native if column.kind is Kind.BYTES else ""
+    return column.kind, column.size, column.scale, column.unsigned, column.labels, loose
+
+
+def _spelled(column: Column) -> str:
+    """Return the type in the words of the server, or of DataJoint where the server's would not tell."""
+    if column.kind is Kind.ENUM:
+        return f"enum{column.labels}"
+    return column.marker if column.kind in {Kind.BOOL, Kind.UUID, Kind.JSON} and column.marker else column.native

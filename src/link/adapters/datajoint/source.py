@@ -44,7 +44,7 @@ class DataJointSource:
         tables = self.tables()
         relation, args = wire.key_relation(tables.session, tables.entity.master.key, keys)
         on = wire.key_join(tables.session, tables.entity.master.key, "t")
-        return rows.read(tables, f"{relation} JOIN {{table}} t ON {on}", args)
+        return rows.read(tables, f"{relation} {wire.joining(tables.session)} {{table}} t ON {on}", args)
 
     def split(self, keys: Keys) -> Sequence[Keys]:
         """Divide `keys` by the bytes of their masters and parts, where the tables have columns without a bound."""

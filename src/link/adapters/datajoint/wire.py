@@ -55,6 +55,14 @@ def key_relation(session: Session, columns: Sequence[Column], keys: Keys, alias:
     return relation, args
 
 
+def joining(session: Session) -> str:
+    """Return the word that joins a key relation with a table, keys first.
+
+    Left to itself MySQL sometimes reads the whole table for every key: it guesses how many rows JSON_TABLE has.
+    """
+    return "JOIN" if session.backend == "postgresql" else "STRAIGHT_JOIN"
+
+
 def key_join(session: Session, columns: Sequence[Column], table: str, alias: str = "k") -> str:
     """Return the condition that a row of `table` has the key of a row of the relation `alias`."""
     pairs = (f"{name} = {alias}.c{index}" for index, name in enumerate(_named(session, columns, table)))

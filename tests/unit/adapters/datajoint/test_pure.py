@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import evolve
 
 from link.adapters.datajoint import rows, snapshot
-from link.adapters.datajoint.catalog import snake_case, split_comment
+from link.adapters.datajoint.catalog import snake_case
+from link.adapters.datajoint.found import Mark
 from link.adapters.datajoint.model import Column, Default, EntityModel, Index, Kind, TableModel
 
 KEY = Column(name="id", kind=Kind.INTEGER, native="int", in_key=True, size=32, marker="int32")
@@ -22,11 +23,11 @@ def test_a_declaration_survives_its_text():
 
 def test_changes_are_told_in_words():
     """Columns that came, went or changed their type, and parts that came or went, are named."""
-    wider = evolve(NOTE, native="varchar(20)")
+    wider = evolve(NOTE, native="varchar(20)", size=20)
     more = Column(name="more", kind=Kind.DATE, native="date")
     now = evolve(ENTITY, master=evolve(ITEM, columns=(KEY, wider, more)), parts=())
     said = " ".join(snapshot.differences(ENTITY, now))
-    for part in ("'kind' of item is gone", "'more' of item is new", "is now varchar(20)", "item__part is gone"):
+    for part in ("'kind' is gone", "'more' is new", "is now varchar(20)", "item__part is gone"):
         assert part in said
     assert snapshot.differences(ENTITY, evolve(ENTITY, master=evolve(ITEM, comment="other", indexes=()))) == []
 
@@ -41,5 +42,5 @@ def test_runs_fit_into_memory_and_keep_their_order():
 def test_names_and_marks_are_read_as_datajoint_writes_them():
     """Class names become table names, and comments are divided into mark and text."""
     assert (snake_case("Session"), snake_case("BrainRegion")) == ("session", "brain_region")
-    assert split_comment(":<blob>:the trace: raw") == ("<blob>", "the trace: raw")
-    assert split_comment("no mark: here") == ("", "no mark: here")
+    assert Mark.split(":<blob>:the trace: raw") == Mark("<blob>", "the trace: raw")
+    assert Mark.split("no mark: here") == Mark("", "no mark: here")
