@@ -185,3 +185,32 @@ def test_approvals_of_lost_rows_are_decided_on_the_local_server(world):
     world.lose(A)
     refresh(ports(world))
     assert [world.decisions.get(found) for found in transfers_of(world, Operation.DELETE)] == [Outcome.DONE]
+
+
+@pytest.mark.parametrize("operation", [pull, refresh, lambda mine: delete(mine, None, yes)], ids=["pull", "refresh", "delete"])
+def test_every_operation_recovers_first(world, operation):
+    """Whatever is called next finishes or undoes what was interrupted."""
+    dead = ports(world)
+    dead.outbound.register(Transfer(operation=Operation.PULL, owner=dead.owner), [A], [])
+    world.alive.clear()
+    assert operation(ports(world)).recovered == 1
+    assert open_entries(world) == []
+
+
+def test_refresh_opens_no_transfer_for_rows_that_are_busy(world):
+    """A requested row in somebody's pull is not local yet, and no business of refresh."""
+    mine = ports(world)
+    mine.outbound.register(Transfer(operation=Operation.PULL, owner=mine.owner), [A], [])
+    world.request(A)
+    assert refresh(ports(world)).approved == 0
+    assert transfers_of(world, Operation.DELETE) == []
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_link_that_ends_releases_page_by_page(world, chunk):
+    """Every page of the source is gone through, whatever its size."""
+    pull(ports(world))
+    for key in KEYS:
+        world.lose(key)
+    assert release_lost(ports(world, chunk=chunk)).released == 3
+    assert world.outbound == {}
