@@ -83,6 +83,7 @@ class Simulation:
         self.by_hand = seed % 2 == 1
         self.explained = (*EXPLAINED, Death, KeyConflict) if self.by_hand else (*EXPLAINED, Death)
         self.made_up = set()
+        self.asleep = [None, 0]
         chosen = self._some
         self.actors = [
             Actor(self, "puller 1", lambda ports: pull(ports)),
@@ -116,8 +117,15 @@ class Simulation:
         return self.steps
 
     def _turn(self):
+        """Let somebody act; now and then one actor sleeps for so long that the others can finish whole operations."""
+        if self.asleep[1] == 0:
+            self.asleep = [self.random.choice(self.actors), self.random.choice((0, 20, 60))]
+        else:
+            self.asleep[1] -= 1
         if self.random.random() < 0.75:
-            self._let_go(self.random.choice(self.actors))
+            self._let_go(
+                self.random.choice([actor for actor in self.actors if not (actor is self.asleep[0] and self.asleep[1])])
+            )
         else:
             self._outside()
 

@@ -10,8 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from simulation import Simulation
 
-SEEDS = 30
-STEPS = 1_500
+SEEDS = 40
+STEPS = 2_000
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -214,3 +214,14 @@ def test_a_link_that_ends_releases_page_by_page(world, chunk):
         world.lose(key)
     assert release_lost(ports(world, chunk=chunk)).released == 3
     assert world.outbound == {}
+
+
+def test_a_link_that_ends_releases_withdrawn_approvals(world):
+    """Nothing but what lab S still wants gone stays registered where nothing is local."""
+    pull(ports(world))
+    for key in (A, B):
+        world.request(key)
+    delete(ports(world), None, yes)
+    world.withdraw(A)
+    release_lost(ports(world))
+    assert world.outbound.keys() == world.approved == {B}

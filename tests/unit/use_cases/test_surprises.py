@@ -29,6 +29,14 @@ def test_local_only_rows_are_deleted_plainly(world):
     assert (world.local, world.journal, world.decisions) == ({}, {}, {})
 
 
+def test_local_only_rows_go_with_registered_ones_in_one_delete(world):
+    """One delete, one local transaction, whatever kind of rows it meets; only registered ones are settled at the source."""
+    pull(ports(world), [A])
+    world.make_up(B, "mine")
+    result = delete(ports(world), None, yes)
+    assert (int(result), result.released, world.local, world.outbound) == (2, 1, {}, {})
+
+
 def test_keys_that_are_equal_locally_are_conflicts(world):
     """Two source keys that the local server cannot tell apart are found before anything is registered for them."""
     world.same = lambda key: (key[0].lower(),)
