@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from simulation import Simulation
 
 SEEDS = 40
-STEPS = 2_000
+STEPS = 4_000
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
