@@ -273,6 +273,26 @@ class Contract:
         assert (result.pulled, result.approved) == (1, 1)
         assert (bench.local(), bench.approved()) == ({A, C}, {B})
 
+    def test_a_lost_row_that_came_back_is_not_copied_over(self, bench, ports):
+        """Taken again by two runs, a lost row arrives with the first; the second one's commit is refused and undone."""
+        pull(ports)
+        bench.lose(A, B)
+        other = bench.ports()
+        assert pull(other, bench.chosen(A)).pulled == 1
+        transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
+        chunk = ports.outbound.register(transfer, [], [A, B])
+        with pytest.raises(errors.KeyConflict):
+            ports.local.commit_pull(transfer, chunk)
+        finish(ports, transfer, ports.local.abandon(transfer))
+        assert (bench.local(), bench.registered()) == ({A, C}, {A, C})
+
+    def test_a_transfer_that_came_to_nothing_is_closed(self, bench, ports):
+        """A chunk whose keys are all gone by the time they are registered has no decision, and nothing stays open."""
+        transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
+        assert list(ports.outbound.register(transfer, [D], []).keys) == []
+        assert ports.outbound.close(transfer) is True
+        assert list(ports.outbound.open_transfers()) == []
+
     def test_refresh_approves_lost_rows(self, bench, ports):
         """A request for a row that is not local any more is answered by the next refresh."""
         pull(ports)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pipeline
 import pytest
 from servers import Product
@@ -58,6 +60,10 @@ class Killer:
             server.admin_query("SELECT pg_terminate_backend(%s, 5000)", (number,))
         else:
             server.admin_query(f"KILL {number}")
+            for _ in range(500):
+                if not server.admin_query("SELECT 1 FROM information_schema.processlist WHERE id = %s", (number,)):
+                    break
+                time.sleep(0.01)
 
     def arm(self, at):
         self.count, self.at = 0, at

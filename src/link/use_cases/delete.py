@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from link.domain.errors import Busy, InconsistentState, LinkError
+from link.domain.errors import Busy, InconsistentState
 from link.domain.keys import batches, pick
 from link.domain.planning import Action, Plan, plan_delete
 from link.domain.transfers import Operation, Outcome, Transfer
+from link.use_cases.looking import look
 from link.use_cases.ports import Settled
-from link.use_cases.pull import whole_evidence
 from link.use_cases.recovery import approve_lost, finish, recover, release_withdrawn, settle_failure
 from link.use_cases.results import DeleteResult
 
@@ -72,8 +72,7 @@ def _plan(ports: Ports, keys: Keys) -> Plan:
     """Decide from fresh evidence what is to be done with `keys`; raise where something stands in the way."""
     evidence = []
     for batch in batches(keys, ports.chunk):
-        seen = ports.outbound.evidence(batch)
-        evidence += whole_evidence(seen, ports.local.present(batch))
+        evidence += look(ports, batch)
     plan = plan_delete(evidence)
     if plan[Action.WAIT]:
         raise _busy(ports, pick(keys, plan[Action.WAIT]))
@@ -103,11 +102,11 @@ def _delete(ports: Ports, keys: Keys, marked: Keys, confirmed: Removal) -> tuple
     try:
         _mark(ports, transfer, marked)
         removed = ports.local.commit_delete(transfer, keys, confirmed)
-    except BaseException as error:
-        outcome = settle_failure(ports, transfer) if isinstance(error, LinkError) else None
-        if outcome is not Outcome.DONE:
+    except Exception:
+        settled = settle_failure(ports, transfer)
+        if settled is None:
             raise
-        return confirmed, Settled()
+        return confirmed, settled
     return removed, finish(ports, transfer, Outcome.DONE)
 
 

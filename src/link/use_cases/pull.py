@@ -6,24 +6,19 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from link.domain.errors import LinkError
+from link.domain.errors import KeyConflict
 from link.domain.keys import pick
 from link.domain.planning import Action, Plan, plan_pull
-from link.domain.states import Evidence, Inconsistency, State, classify
 from link.domain.transfers import Operation, Outcome, Transfer
-from link.use_cases.ports import Difference, Ports, SourceEvidence
+from link.use_cases.looking import look
+from link.use_cases.ports import Difference, Ports
 from link.use_cases.recovery import approve_lost, finish, recover, settle_failure
 from link.use_cases.results import PullResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from link.domain.keys import Key, Keys
+    from link.domain.states import Inconsistency
     from link.use_cases.ports import Page
-
-
-SURPRISING = {State.LOCAL_ONLY, State.LOST_LOCALLY, *Inconsistency}
-"""What is looked at twice before anything is made of it."""
 
 
 @define
@@ -75,40 +70,8 @@ def pull(ports: Ports, selection: object = None) -> PullResult:
     )
 
 
-def whole_evidence(source: Sequence[SourceEvidence], present: Sequence[int]) -> list[Evidence]:
-    """Put together what both servers say."""
-    local = set(present)
-    return [
-        Evidence(
-            in_source=seen.in_source,
-            registered=seen.registered,
-            in_local=position in local,
-            requested=seen.requested,
-            approved=seen.approved,
-            transfer=seen.transfer,
-        )
-        for position, seen in enumerate(source)
-    ]
-
-
-def _looked_at(ports: Ports, page: Page) -> list[Evidence]:
-    """Look at both servers, twice where the first look is surprising.
-
-    The looks are not at one instant: a row that another process pulls or deletes between them seems to be local only or
-    lost. What is local was registered before, so a second look at the source after the local one tells.
-    """
-    evidence = whole_evidence(page.evidence, ports.local.present(page.keys))
-    unsure = [position for position, seen in enumerate(evidence) if classify(seen) in SURPRISING]
-    if unsure:
-        keys = pick(page.keys, unsure)
-        again = whole_evidence(ports.outbound.evidence(keys), ports.local.present(keys))
-        for position, seen in zip(unsure, again, strict=True):
-            evidence[position] = seen
-    return evidence
-
-
 def _pull_page(ports: Ports, page: Page, tally: _Tally) -> None:
-    plan = plan_pull(_looked_at(ports, page))
+    plan = plan_pull(look(ports, page.keys, page.evidence))
     tally.already_local += len(plan[Action.KEEP])
     tally.held_back += len(plan[Action.HOLD_BACK])
     tally.busy += len(plan[Action.WAIT])
@@ -150,13 +113,25 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
     transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
     try:
         chunk = ports.outbound.register(transfer, fresh, lost)
-        ports.local.commit_pull(transfer, chunk)
-    except BaseException as error:
-        outcome = settle_failure(ports, transfer) if isinstance(error, LinkError) else None
-        if outcome is not Outcome.DONE:
+        if chunk.keys:
+            ports.local.commit_pull(transfer, chunk)
+    except Exception as error:
+        if settle_failure(ports, transfer) is None:
+            if isinstance(error, KeyConflict) and lost:
+                _without_returned(ports, fresh, lost, tally)
+                return
             raise
-        tally.pulled += len(fresh) + len(lost)
-        return
-    finish(ports, transfer, Outcome.DONE)
+    else:
+        finish(ports, transfer, Outcome.DONE)
     tally.pulled += len(chunk.keys)
     tally.busy += len(fresh) + len(lost) - len(chunk.keys)
+
+
+def _without_returned(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
+    """Move a chunk again, without the lost rows that another run has brought back meanwhile.
+
+    The transfer that failed has released the others, so they are fresh now, and there is no third time.
+    """
+    returned = set(ports.local.present(lost))
+    tally.already_local += len(returned)
+    _transfer(ports, [*fresh, *(key for position, key in enumerate(lost) if position not in returned)], (), tally)

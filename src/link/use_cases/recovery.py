@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from link.domain.errors import Busy, LinkError
+from link.domain.errors import Busy
 from link.domain.planning import gives_up_registrations
 from link.domain.transfers import Operation, Outcome, Transfer
 from link.use_cases.ports import Settled
@@ -54,14 +54,18 @@ def finish(ports: Ports, transfer: Transfer, outcome: Outcome) -> Settled:
     return settled
 
 
-def settle_failure(ports: Ports, transfer: Transfer) -> Outcome | None:
-    """Find out what became of one's own transfer after an error, and finish it; None where even that is out of reach."""
+def settle_failure(ports: Ports, transfer: Transfer) -> Settled | None:
+    """Find out what became of one's own transfer after an error, and finish it.
+
+    Returns what finishing settled where the transfer was done after all (a reply was lost), and None where it was not, or
+    where finding out or finishing is out of reach too: then the error that led here is the one to raise.
+    """
     try:
         outcome = ports.local.abandon(transfer)
-        finish(ports, transfer, outcome)
-    except LinkError:
+        settled = finish(ports, transfer, outcome)
+    except Exception:  # noqa: BLE001 - the error that led here says more, and the next operation resumes
         return None
-    return outcome
+    return settled if outcome is Outcome.DONE else None
 
 
 def approve_lost(ports: Ports, keys: Keys) -> Settled:
@@ -75,9 +79,11 @@ def approve_lost(ports: Ports, keys: Keys) -> Settled:
     try:
         ports.outbound.mark(transfer, keys)
         ports.local.commit_delete(transfer, (), None)
-    except LinkError:
-        settle_failure(ports, transfer)
-        raise
+    except Exception:
+        settled = settle_failure(ports, transfer)
+        if settled is None:
+            raise
+        return settled
     return finish(ports, transfer, Outcome.DONE)
 
 

@@ -1,17 +1,19 @@
 """Several actors over the in-memory servers, interleaved at every step of a port by a seeded scheduler.
 
 Each run of a use case is a thread that waits at every step until the scheduler lets it go on, so that one seed is one
-history. Faults: connections lost before a step, replies lost after it, COMMITs that arrive late or never, deaths, and runs
-that look dead while they live. After every step the promise is checked.
+history. Faults: connections lost before a step, replies lost after it, COMMITs that arrive late or never or hang in the
+middle, deaths, and runs that look dead while they live. After every step the promise is checked; an operation may fail only
+with an error that something in its history explains. In every other seed lab L also inserts rows by hand.
 """
 
 from __future__ import annotations
 
 import random
 import threading
+from uuid import UUID
 
 from link.adapters.in_memory import Death, Fault, GuardRefused, Run, World
-from link.domain.errors import LinkError
+from link.domain.errors import Busy, ConnectionLost, KeyConflict, OutcomeUnknown, RemovalChanged, TransferAbandoned
 from link.domain.states import Inconsistency, State, classify
 from link.use_cases.delete import delete
 from link.use_cases.pull import pull
@@ -21,6 +23,8 @@ from link.use_cases.refresh import refresh
 KEYS = [(name,) for name in "abcd"]
 RATE = 0.04
 """How often a step is faulted."""
+EXPLAINED = (ConnectionLost, OutcomeUnknown, TransferAbandoned, Busy, RemovalChanged)
+"""What a fault, another run or a row that came back explains; any other error is a violation."""
 
 
 class Over(BaseException):
@@ -51,10 +55,10 @@ class Actor(threading.Thread):
         self.stopped.release()
 
     def _once(self):
-        run = Run(self.simulation.world)
+        run = Run(self.simulation.world, UUID(int=self.simulation.random.getrandbits(128)))
         try:
             self.work(run.ports(chunk=2, memory=self.simulation.memory))
-        except (LinkError, Death):
+        except self.simulation.explained:
             pass
         finally:
             run.end()
@@ -76,7 +80,10 @@ class Simulation:
         self.memory = self.random.choice((1, 2))
         self.over = False
         self.history = []
-        self.lost = set()
+        self.by_hand = seed % 2 == 1
+        self.explained = (*EXPLAINED, Death, KeyConflict) if self.by_hand else (*EXPLAINED, Death)
+        self.made_up = set()
+        self.asleep = [None, 0]
         chosen = self._some
         self.actors = [
             Actor(self, "puller 1", lambda ports: pull(ports)),
@@ -110,8 +117,15 @@ class Simulation:
         return self.steps
 
     def _turn(self):
+        """Let somebody act; now and then one actor sleeps for so long that the others can finish whole operations."""
+        if self.asleep[1] == 0:
+            self.asleep = [self.random.choice(self.actors), self.random.choice((0, 20, 60))]
+        else:
+            self.asleep[1] -= 1
         if self.random.random() < 0.75:
-            self._let_go(self.random.choice(self.actors))
+            self._let_go(
+                self.random.choice([actor for actor in self.actors if not (actor is self.asleep[0] and self.asleep[1])])
+            )
         else:
             self._outside()
 
@@ -125,7 +139,7 @@ class Simulation:
         actor.go.release()
         actor.stopped.acquire()
         if actor.error is not None:
-            raise actor.error
+            self._fail(f"{actor.name} failed with {actor.error!r}: {actor.error}")
 
     def _outside(self):
         key, world = self.random.choice(KEYS), self.world
@@ -140,6 +154,8 @@ class Simulation:
         }
         if self.random.random() < 0.15:
             moves = {"L removes a row by hand": lambda: world.lose(key)}
+        elif self.by_hand and self.random.random() < 0.1:
+            moves = {"L inserts a row by hand": lambda: self._make_up(key)}
         name = self.random.choice(list(moves))
         self.history.append(f"{name} {key[0]}")
         try:
@@ -147,9 +163,17 @@ class Simulation:
         except GuardRefused:
             self.history[-1] += ": refused"
 
+    def _make_up(self, key):
+        if key not in self.world.outbound and key not in self.world.local:
+            self.world.make_up(key, "mine")
+            self.made_up.add(key)
+
     def _check(self):
-        for problem in self.world.violations():
-            self._fail(problem)
+        self.made_up = {key for key in self.made_up if self.world.local.get(key) == ("mine",)}
+        if self.world.outbound.keys() - self.world.source.keys():
+            self._fail("a registration without source")
+        if lonely := self.world.local.keys() - self.world.outbound.keys() - self.made_up:
+            self._fail(f"local without registration: {lonely}")
         for key in KEYS:
             state = classify(self.world.evidence(key))
             if isinstance(state, Inconsistency):
@@ -171,7 +195,8 @@ class Simulation:
         self._check()
         settled = {State.ABSENT, State.PULLED, State.DELETION_REQUESTED, State.DELETION_APPROVED}
         for key in KEYS:
-            if (state := classify(self.world.evidence(key))) not in settled:
+            state = classify(self.world.evidence(key))
+            if state not in settled and not (state is State.LOCAL_ONLY and key in self.made_up):
                 self._fail(f"{key} is stuck: {state}")
         if any(entry.is_open for entry in self.world.journal.values()):
             self._fail("a transfer is open for ever")

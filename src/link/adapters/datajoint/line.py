@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_OID, uuid5
 
 from attrs import define, field
 
+from link.domain.errors import LinkError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from uuid import UUID
 
     from link.adapters.datajoint.session import Session
+
+LOGGER = logging.getLogger("link")
 
 LOCK_SECONDS = 10
 """How long a statement waits for rows that another session has locked, in seconds."""
@@ -74,6 +79,8 @@ class Line:
     def close(self) -> None:
         """End the session, and with it the lock."""
         if self._session is not None:
+            if not self._session.lost:
+                release_locks(self._session)
             self.statements += self._session.statements
             self._session.close()
             self._session = None
@@ -95,6 +102,15 @@ def take_lock(session: Session, owner: UUID) -> None:
         session.query("SELECT pg_try_advisory_lock(%s)", (_number(owner),))
     else:
         session.query("SELECT GET_LOCK(%s, 0)", (_name(owner),))
+
+
+def release_locks(session: Session) -> None:
+    """Free the session's locks now: a server notices the end of a connection only a moment after it."""
+    try:
+        release = "pg_advisory_unlock_all" if session.backend == "postgresql" else "RELEASE_ALL_LOCKS"
+        session.query(f"SELECT {release}()")
+    except LinkError as error:
+        LOGGER.debug("releasing locks at %s: %s", session.server, type(error).__name__)
 
 
 def lock_is_held(session: Session, owner: UUID) -> bool:

@@ -8,7 +8,7 @@
 1
 """
 
-from link.adapters.in_memory.ports import Run
+from link.adapters.in_memory.run import Run
 from link.adapters.in_memory.world import Death, Fault, GuardRefused, SeededFaults, World
 
 __all__ = ["Death", "Fault", "GuardRefused", "Run", "SeededFaults", "World"]

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = tuple[str, ...]
 """A master's value, then its parts' values."""
+TABLE = "entity"
+"""What the linked table is called in messages and in what a delete takes away."""
 
 
 class Fault(Enum):
     """What can happen to a run at a step."""
 
     FAIL = "the connection is lost before the step"
+    STALL = "a commit hangs in the middle of its transaction, in the step `stalled in …`; other steps take no notice"
     LOSE_REPLY = "the step is done, but its reply is lost"
     DELAY = "the step's COMMIT is under way when the connection is lost, and arrives later or never"
     DELAY_AND_DIE = "the process dies while the step's COMMIT is under way, which arrives later or never"
@@ -88,12 +91,18 @@ class World:
     journal: dict[UUID, Entry] = field(factory=dict)
     local: dict[Key, Row] = field(factory=dict)
     shown: set[Key] = field(factory=set)
+    dependents: dict[str, list[Key]] = field(factory=dict)
+    """The user's own local tables, by name: for each row the key it depends on."""
     decisions: dict[UUID, Outcome] = field(factory=dict)
+    deciding: set[UUID] = field(factory=set)
+    """The transfers whose decision is inserted and not committed."""
     alive: set[UUID] = field(factory=set)
     delayed: list[Callable[[], None]] = field(factory=list)
     """COMMITs under way."""
     at_step: Callable[[UUID, str], Fault | None] = field(default=lambda _owner, _step: None)
     """Called with the run and the name of each step before it is taken; what it returns happens to the run."""
+    same: Callable[[Key], Key] = field(default=lambda key: key)
+    """The local server's collation: keys for which it returns the same are equal there."""
 
     # ---- lab S, with plain DataJoint
 
@@ -126,12 +135,22 @@ class World:
         """Somebody removes a local row by hand."""
         self.local.pop(key, None)
         self.shown.discard(key)
+        for parents in self.dependents.values():
+            parents[:] = [parent for parent in parents if parent != key]
 
     def make_up(self, key: Key, *values: str) -> None:
         """Somebody inserts a local row by hand."""
         self.local.setdefault(key, values)
 
+    def depend(self, table: str, *keys: Key) -> None:
+        """Lab L inserts rows into a table of its own that depends on the local one, one row for each of `keys`."""
+        self.dependents.setdefault(table, []).extend(keys)
+
     # ---- what can be seen
+
+    def held(self) -> dict[Key, Key]:
+        """Return the keys of the local table by what the local server compares of them."""
+        return {self.same(key): key for key in self.local}
 
     def operation(self, key: Key) -> Operation | None:
         """Return the operation of the open transfer that has a key."""

@@ -1,0 +1,54 @@
+"""Runs: the processes at lab L, each with ports of its own."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from attrs import define, field
+
+from link.adapters.in_memory.local import InMemoryLocal
+from link.adapters.in_memory.source import InMemoryOutbound, InMemorySource
+from link.use_cases.ports import Ports
+
+if TYPE_CHECKING:
+    from link.adapters.in_memory.world import World
+
+
+class Silence:
+    """A progress that nobody watches."""
+
+    def begin(self, task: str) -> None:
+        """Do nothing."""
+
+    def advance(self, entities: int) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""
+
+
+@define
+class Run:
+    """One process at lab L: alive from `ports` on until `end`, or until it is told to die."""
+
+    world: World
+    owner: UUID = field(factory=uuid4)
+
+    def ports(self, *, chunk: int = 10_000, memory: int = 1_000, link: str = "link") -> Ports:
+        """Return ports for the use cases, and show the run to be alive."""
+        self.world.alive.add(self.owner)
+        return Ports(
+            source=InMemorySource(self.world, self.owner, memory),
+            outbound=InMemoryOutbound(self.world, self.owner, link),
+            local=InMemoryLocal(self.world, self.owner),
+            progress=Silence(),
+            owner=self.owner,
+            clock=time.monotonic,
+            chunk=chunk,
+        )
+
+    def end(self) -> None:
+        """End the process orderly."""
+        self.world.alive.discard(self.owner)

@@ -1,0 +1,158 @@
+"""The source server's ports in memory: the source table, registrations, flags and the journal."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from link.adapters.in_memory.steps import Steps, first_after
+from link.adapters.in_memory.world import Entry, Registration
+from link.domain.transfers import OpenTransfer
+from link.use_cases.ports import Chunk, Page, Settled, SourceEvidence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from link.adapters.in_memory.world import World
+    from link.domain.keys import Key, Keys
+    from link.domain.transfers import Transfer
+
+
+@define
+class InMemorySource(Steps):
+    """Reads the source table; a selection is a container of keys, or None for all."""
+
+    memory: int = 1_000
+    """Entities that fit into memory at once."""
+
+    def page(self, selection: object, after: Key | None, limit: int) -> Page:
+        """Return a page of the selected keys."""
+        with self.step("page"):
+            chosen = [key for key in self.world.source if selection is None or key in selection]  # type: ignore[operator]
+            keys = first_after(chosen, after, limit)
+            return Page(keys=keys, evidence=[_seen(self.world, key) for key in keys], last=len(keys) < limit)
+
+    def read(self, keys: Keys) -> Chunk:
+        """Return entities without registering them."""
+        with self.step("read"):
+            return Chunk(keys=list(keys), rows={key: self.world.source[key] for key in keys if key in self.world.source})
+
+    def split(self, keys: Keys) -> Sequence[Keys]:
+        """Divide by `memory`."""
+        with self.step("split"):
+            return [keys[start : start + self.memory] for start in range(0, len(keys), self.memory)]
+
+
+def _seen(world: World, key: Key) -> SourceEvidence:
+    whole = world.evidence(key)
+    return SourceEvidence(
+        in_source=whole.in_source,
+        registered=whole.registered,
+        requested=whole.requested,
+        approved=whole.approved,
+        transfer=whole.transfer,
+    )
+
+
+@define
+class InMemoryOutbound(Steps):
+    """Keeps registrations, flags and the journal."""
+
+    link: str = "link"
+
+    def open_transfers(self) -> Sequence[OpenTransfer]:
+        with self.step("open transfers"):
+            entries = sorted(self.world.journal.values(), key=lambda entry: entry.number)
+            return [
+                OpenTransfer(transfer=entry.transfer, opened=datetime.now(timezone.utc), who="memory")
+                for entry in entries
+                if entry.is_open and entry.link == self.link
+            ]
+
+    def is_alive(self, transfer: Transfer) -> bool:
+        with self.step("is alive at the source"):
+            return transfer.owner in self.world.alive
+
+    def evidence(self, keys: Keys) -> Sequence[SourceEvidence]:
+        with self.step("evidence"):
+            return [_seen(self.world, key) for key in keys]
+
+    def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
+        with self.step("register", transfer):
+            self._open(transfer)
+            world = self.world
+            taken = [key for key in fresh if key in world.source and key not in world.outbound]
+            flagged = world.requested | world.approved
+            taken += [key for key in lost if key in world.outbound and self._is_settled(key) and key not in flagged]
+            for key in taken:
+                world.outbound[key] = Registration(transfer.id)
+            return Chunk(keys=taken, rows={key: world.source[key] for key in taken})
+
+    def _open(self, transfer: Transfer) -> None:
+        entry = Entry(transfer=transfer, link=self.link, number=len(self.world.journal))
+        self.world.journal.setdefault(transfer.id, entry)
+
+    def _is_settled(self, key: Key) -> bool:
+        entry = self.world.journal.get(self.world.outbound[key].transfer)
+        return entry is not None and not entry.is_open
+
+    def mark(self, transfer: Transfer, keys: Keys) -> int:
+        with self.step("mark", transfer):
+            self._open(transfer)
+            for key in keys:
+                if key in self.world.outbound and self._is_settled(key) and key not in self.world.approved:
+                    self.world.outbound[key].transfer = transfer.id
+            return len(self._under(transfer, keys))
+
+    def _under(self, transfer: Transfer, keys: Keys) -> list[Key]:
+        world = self.world
+        mine = (key for key in keys if key in world.outbound and world.outbound[key].transfer == transfer.id)
+        return [key for key in mine if key not in world.approved]
+
+    def rows(self, transfer: Transfer, after: Key | None, limit: int) -> Sequence[Key]:
+        with self.step("rows"):
+            mine = [key for key, found in self.world.outbound.items() if found.transfer == transfer.id]
+            return first_after(mine, after, limit)
+
+    def give_up(self, transfer: Transfer, keys: Keys) -> Settled | None:
+        with self.step("give up", transfer):
+            entry = self.world.journal.get(transfer.id)
+            if entry is None or not entry.is_open:
+                return None
+            mine = self._under(transfer, keys)
+            approved = [key for key in mine if key in self.world.requested]
+            self.world.approved.update(approved)
+            released = [key for key in mine if key not in self.world.requested]
+            for key in released:
+                del self.world.outbound[key]
+            return Settled(released=len(released), approved=len(approved))
+
+    def close(self, transfer: Transfer) -> bool:
+        with self.step("close", transfer):
+            entry = self.world.journal.get(transfer.id)
+            was_open = entry is not None and entry.is_open
+            if entry is not None:
+                entry.is_open = False
+            return was_open
+
+    def requested(self, after: Key | None, limit: int) -> Sequence[Key]:
+        with self.step("requested"):
+            return first_after([*(self.world.requested - self.world.approved)], after, limit)
+
+    def withdrawn(self, after: Key | None, limit: int) -> Sequence[Key]:
+        with self.step("withdrawn"):
+            return first_after(self._withdrawn([*self.world.approved]), after, limit)
+
+    def _withdrawn(self, keys: Keys) -> list[Key]:
+        approved = (key for key in keys if key in self.world.approved and key not in self.world.requested)
+        return [key for key in approved if self._is_settled(key)]
+
+    def release_withdrawn(self, keys: Keys) -> int:
+        with self.step("release withdrawn"):
+            free = self._withdrawn(keys)
+            for key in free:
+                self.world.approved.discard(key)
+                del self.world.outbound[key]
+            return len(free)
