@@ -23,6 +23,7 @@ from link.use_cases.refresh import refresh
 KEYS = [(name,) for name in "abcd"]
 RATE = 0.04
 """How often a step is faulted."""
+WRITES = ("register", "mark", "commit", "give up", "close", "release")
 EXPLAINED = (ConnectionLost, OutcomeUnknown, TransferAbandoned, Busy, RemovalChanged)
 """What a fault, another run or a row that came back explains; any other error is a violation."""
 
@@ -83,7 +84,7 @@ class Simulation:
         self.by_hand = seed % 2 == 1
         self.explained = (*EXPLAINED, Death, KeyConflict) if self.by_hand else (*EXPLAINED, Death)
         self.made_up = set()
-        self.asleep = [None, 0]
+        self.asleep = {}
         chosen = self._some
         self.actors = [
             Actor(self, "puller 1", lambda ports: pull(ports)),
@@ -117,17 +118,16 @@ class Simulation:
         return self.steps
 
     def _turn(self):
-        """Let somebody act; now and then one actor sleeps for so long that the others can finish whole operations."""
-        if self.asleep[1] == 0:
-            self.asleep = [self.random.choice(self.actors), self.random.choice((0, 20, 60))]
-        else:
-            self.asleep[1] -= 1
         if self.random.random() < 0.75:
-            self._let_go(
-                self.random.choice([actor for actor in self.actors if not (actor is self.asleep[0] and self.asleep[1])])
-            )
+            awake = [actor for actor in self.actors if self.asleep.get(actor, 0) <= len(self.history)]
+            self._let_go(self.random.choice(awake or self.actors))
         else:
             self._outside()
+
+    def _may_sleep(self, actor):
+        """Hold an actor up before a step that writes, for so long that the others can finish whole operations."""
+        if actor.step.startswith(WRITES) and self.random.random() < 0.25:
+            self.asleep[actor] = len(self.history) + self.random.choice((20, 60, 120))
 
     def _let_go(self, actor):
         draw = self.random.random()
@@ -140,6 +140,7 @@ class Simulation:
         actor.stopped.acquire()
         if actor.error is not None:
             self._fail(f"{actor.name} failed with {actor.error!r}: {actor.error}")
+        self._may_sleep(actor)
 
     def _outside(self):
         key, world = self.random.choice(KEYS), self.world
