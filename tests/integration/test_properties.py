@@ -10,6 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import datajoint as dj
+import pytest
 import servers
 from attrs import field, frozen
 from hypothesis import HealthCheck, Phase, given, settings
@@ -288,3 +289,18 @@ EXAMPLES = int(os.environ.get("LINK_EXAMPLES", "5"))
 def test_any_table_lives_through_it(pair, data):
     """Whatever the key, the columns, the values and the size of a chunk: rows arrive as they are, once, and go by their keys."""
     live(pair, data.draw(tables(pair[0])))
+
+
+@pytest.mark.parametrize("pair", [(PG, PG), (PG, Product.MYSQL), (Product.MARIADB, PG)], indirect=True, ids=str)
+def test_a_table_of_traps_lives_through_it(pair):
+    """A key column called as Link calls positions, a UUID and a backslash in a key, with chunks that end inside the key."""
+    known = sorts(pair[0])
+    word = known["word" if pair[0] is PG else "utf8mb4_bin"]
+    columns = [
+        Drawn("n", word, in_key=True),
+        Drawn("u", known["uuid"], in_key=True),
+        Drawn("order", known["double"], in_key=False),
+    ]
+    words = ["back\\", "100%", "it's", ""]
+    rows = [(text, UUID(int=number), float(number)) for text in words for number in range(2)]
+    live(pair, (columns, "t", rows, 3))
