@@ -314,7 +314,9 @@ class StoreNotConfigured(LinkError):
     detail: str
 
     def what(self) -> str:
-        return f"Store {self.store!r} of the {self.side} side, which column {self.column} needs, cannot be used: {self.detail}."
+        return (
+            f"Store {self.store!r} of the {self.side} side, which column {self.column} needs, cannot be used: {self.detail}."
+        )
 
     def advice(self) -> str:
         where = "DataJoint's configuration (stores.<name>)"
@@ -401,7 +403,9 @@ class ObjectInTheWay(ObjectMissing):
     """The local store has another file where a source's file would go."""
 
     def what(self) -> str:
-        return f"The local store {self.store!r} has another file at {self.path!r}, where {self.column!r} of {self.table} points."
+        return (
+            f"The local store {self.store!r} has another file at {self.path!r}, where {self.column!r} of {self.table} points."
+        )
 
     def advice(self) -> str:
         return "Nothing is overwritten: map the source's store to a local store of its own."

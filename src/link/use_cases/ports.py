@@ -219,7 +219,7 @@ class NothingStored:
     def prepare(self) -> None:
         """There is nothing to see."""
 
-    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:  # noqa: ARG002
+    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
         """Return `chunk` as it is."""
         return chunk
 

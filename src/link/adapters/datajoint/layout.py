@@ -19,8 +19,9 @@ On the local side, in the local schema:
 | `link_objects_in_flight` | object of a transfer under way, or decided of late | transfer, number, hashed, placed |
 
 The last one, which only schemas with stored objects have, is an ordinary table to DataJoint, so that its garbage collection
-reads it: `hashed` and `placed` are marked as columns with a store. Names that start with a tilde are hidden from DataJoint's listings. No column has a DataJoint mark in its comment but the
-keys, which are declared exactly as the source declares them: whoever can read the source can read outbound.
+reads it: `hashed` and `placed` are marked as columns with a store. Names that start with a tilde are hidden from DataJoint's
+listings. No other column has a DataJoint mark in its comment but the keys, which are declared exactly as the source declares
+them: whoever can read the source can read outbound.
 """
 
 from __future__ import annotations
@@ -174,7 +175,9 @@ def in_flight(session: Session) -> list[str]:
     columns = ", ".join(
         f"{name} jsonb NULL" if postgresql else f"{name} json NULL COMMENT '{comment}'" for name, comment in comments.items()
     )
-    made = _create(session, IN_FLIGHT, f"transfer varchar(32) NOT NULL, number int NOT NULL, {columns}, PRIMARY KEY (transfer, number)")
+    made = _create(
+        session, IN_FLIGHT, f"transfer varchar(32) NOT NULL, number int NOT NULL, {columns}, PRIMARY KEY (transfer, number)"
+    )
     if not postgresql:
         return [f"{made} COMMENT='{told}'"]
     table = session.table(IN_FLIGHT)

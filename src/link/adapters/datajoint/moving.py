@@ -115,13 +115,15 @@ class Mover:
         if move.addressing is Addressing.HASH:
             return there == move.size
         with _reading():
-            same = there == move.source.place.size(move.path) and _digest(move.source, move.path) == _digest(move.local, move.goal)
+            same = there == move.source.place.size(move.path) and _digest(move.source, move.path) == _digest(
+                move.local, move.goal
+            )
         if not same:
             raise ObjectInTheWay(table=move.table, column=move.column, store=move.local.name, path=move.goal)
         return True
 
     def _checked(self, move: Move) -> Iterator[bytes]:
-        """Yield the object's blocks, and raise at their end where they are not what is recorded: then nothing is made of them."""
+        """Yield the object's blocks, and raise at their end if they are not what is recorded; nothing is made of them then."""
         digest, size, head = hashlib.md5(usedforsecurity=False), 0, b""
         for block in _read(move.source, move.path):
             if self._stop.is_set():

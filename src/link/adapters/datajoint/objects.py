@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import math
@@ -20,7 +19,7 @@ from link.adapters.datajoint.stores import Mode
 from link.domain.errors import ObjectDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
     from link.adapters.datajoint.stores import Mapped, Store, StoreMap
@@ -29,6 +28,9 @@ MANIFEST = ".manifest.json"
 """What DataJoint puts beside a folder."""
 UNFINISHED = "link_in_flight"
 """The folder of files that are not whole yet, in the section where DataJoint's garbage collection sees them."""
+
+_PLACE = {"path", "store", "schema", "url", "timestamp"}
+"""What a row says of where its object is and since when, not of what it is."""
 
 
 @frozen(kw_only=True)
@@ -50,8 +52,13 @@ class Move:
     """The number of files of a folder."""
     array: int | None = None
     """The bytes of the values of an array in NumPy's format, without its header."""
-    digest: str | None = None
-    """MD5 of the content, in hexadecimal digits."""
+    content: str | None = None
+    """DataJoint's name of the content: its MD5 in base 32."""
+
+    @property
+    def digest(self) -> str | None:
+        """The MD5 of the content, in hexadecimal digits."""
+        return None if self.content is None else base64.b32decode(self.content.upper() + "======").hex()
 
     def damaged(self, expected: object, found: object) -> ObjectDamaged:
         """Return the error to raise where the object is not what was recorded."""
@@ -75,7 +82,9 @@ class Packing:
 
     def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return the rows of every table as the local side will have them."""
-        return {table.name: self._table(table, rows[table.name]) if table.stored else rows[table.name] for table in entity.tables}
+        return {
+            table.name: self._table(table, rows[table.name]) if table.stored else rows[table.name] for table in entity.tables
+        }
 
     def _table(self, table: TableModel, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
         places = {number: column for number, column in enumerate(table.columns) if column.addressing}
@@ -92,7 +101,12 @@ class Packing:
         facts = json.loads(text)
         if not isinstance(facts, dict) or not isinstance(facts.get("path"), str):
             raise ObjectDamaged(
-                table=table.name, column=column.name, store=column.store, path="", expected="a path in its row", found=text[:80]
+                table=table.name,
+                column=column.name,
+                store=column.store,
+                path="",
+                expected="a path in its row",
+                found=text[:80],
             )
         mapped = self.stores.mapped(table, column, facts.get("store") or None)
         if mapped.mode is Mode.REFERENCE:
@@ -123,12 +137,22 @@ class Packing:
             size=facts.get("size"),
             array=_array_bytes(facts),
             items=facts.get("item_count"),
-            digest=_digest(facts.get("hash")) if addressing is Addressing.HASH else None,
+            content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
         )
         _check_inside(move)
-        goal = _GOALS[addressing](move, table, facts, self.stores.local_schema)
+        goal = _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
         return self.moves.setdefault((move.local.name, goal), move)
+
+
+def same_value(column: Column, here: str | None, there: str | None) -> bool:
+    """Whether a column has one value on both sides: for a stored one whether all is equal that is recorded of the object."""
+    if column.addressing is None or here is None or there is None:
+        return here == there
+    mine, theirs = json.loads(here), json.loads(there)
+    if not isinstance(mine, dict) or not isinstance(theirs, dict):
+        return bool(mine == theirs)
+    return {name: mine[name] for name in mine.keys() - _PLACE} == {name: theirs[name] for name in theirs.keys() - _PLACE}
 
 
 def _check_inside(move: Move) -> None:
@@ -146,28 +170,28 @@ def _array_bytes(facts: Mapping[str, Any]) -> int | None:
         return None
 
 
-def _digest(name: object) -> str:
-    """Return the MD5 that DataJoint's name of a content spells in base 32; what is no such name equals no digest."""
-    text = str(name).upper()
-    try:
-        return base64.b32decode(text + "=" * (-len(text) % 8)).hex()
-    except binascii.Error:
-        return text
+def _goal(move: Move, table: TableModel, schema: str) -> str:
+    """Return where the copy goes in the local store."""
+    if move.addressing is Addressing.HASH:
+        return _hash_goal(move, schema)
+    if move.addressing is Addressing.SCHEMA:
+        return _schema_goal(move, table, schema)
+    prefix = str(move.local.spec.get("filepath_prefix") or "").strip("/")
+    return move.path if not prefix or move.path.startswith(f"{prefix}/") else f"{prefix}/{move.path}"
 
 
-def _hash_goal(move: Move, table: TableModel, facts: Mapping[str, Any], schema: str) -> str:
+def _hash_goal(move: Move, schema: str) -> str:
+    """Return what DataJoint would make of the content's name, so that its own inserts find the content there."""
     folds = move.local.spec.get("subfolding")
     try:
         return str(
-            build_hash_path(
-                str(facts.get("hash")), schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section
-            )
+            build_hash_path(move.content or "", schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section)
         )
     except DataJointError:
-        raise move.damaged("the hash of its content in its row", facts.get("hash")) from None
+        raise move.damaged("the hash of its content in its row", move.content) from None
 
 
-def _schema_goal(move: Move, table: TableModel, facts: Mapping[str, Any], schema: str) -> str:
+def _schema_goal(move: Move, table: TableModel, schema: str) -> str:
     """Return a new path under the local schema and table, with the key as the source's path spells it.
 
     The token is new: nothing that a garbage collection at work may have listed already is ever used again.
@@ -180,16 +204,3 @@ def _schema_goal(move: Move, table: TableModel, facts: Mapping[str, Any], schema
     ending = file.partition(".")[2]
     name = f"{move.column}_{generate_token(int(move.local.spec.get('token_length') or 8))}" + (f".{ending}" if ending else "")
     return "/".join(filter(None, (move.local.schema_section, schema, table.name, *partition, folder, name)))
-
-
-def _path_goal(move: Move, table: TableModel, facts: Mapping[str, Any], schema: str) -> str:
-    """Return the file's own path, under the local store's section for such files."""
-    prefix = str(move.local.spec.get("filepath_prefix") or "").strip("/")
-    return move.path if not prefix or move.path.startswith(f"{prefix}/") else f"{prefix}/{move.path}"
-
-
-_GOALS: dict[Addressing, Callable[[Move, TableModel, Mapping[str, Any], str], str]] = {
-    Addressing.HASH: _hash_goal,
-    Addressing.SCHEMA: _schema_goal,
-    Addressing.PATH: _path_goal,
-}

@@ -31,10 +31,13 @@ class Place(Protocol):
     Methods raise what the operating system or the object store's client raises; `FileNotFoundError` where nothing is there.
     """
 
-    label: str
-    """The folder, or the bucket and prefix, for messages."""
-    identity: tuple[str, ...]
-    """What two stores have in common that are one place."""
+    @property
+    def label(self) -> str:
+        """The folder, or the bucket and prefix, for messages."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What two stores have in common that are one place."""
 
     def look(self) -> None:
         """Raise where the place cannot be listed."""

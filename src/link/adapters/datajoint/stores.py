@@ -182,7 +182,7 @@ class StoreMap:
         )
 
     def _check_apart(self, mapped: Mapped, source_schema: str) -> None:
-        """Refuse two schemas of one name in one place, where neither side's garbage collection tells whose objects are whose."""
+        """Refuse two schemas of one name in one place: garbage collection could not tell whose objects are whose."""
         if source_schema == self.local_schema and mapped.local.place.identity == mapped.source.place.identity:
             raise StoresCollide(
                 store=mapped.local.name,
