@@ -10,7 +10,7 @@ from attrs import define, evolve, field, frozen
 from datajoint.errors import DataJointError
 from datajoint.storage import StorageBackend
 
-from link.adapters.datajoint import codecs
+from link.adapters.datajoint import stored_codecs
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.places import BucketPlace, FolderPlace
 from link.domain.errors import StoreNotAccessible, StoreNotConfigured, StoreNotMapped, StoresCollide
@@ -143,7 +143,7 @@ class StoreMap:
         return evolve(table, columns=columns)
 
     def _declared_column(self, table: TableModel, column: Column) -> Column:
-        return evolve(column, marker=codecs.in_store(column.marker, self.mapped(table, column).local.name))
+        return evolve(column, marker=stored_codecs.in_store(column.marker, self.mapped(table, column).local.name))
 
     def check(self, entity: EntityModel) -> None:
         """Raise the error of the first stored column that cannot be brought along; nothing has happened then."""
