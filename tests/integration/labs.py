@@ -29,6 +29,16 @@ class LabS:
     def count(self, name, schema=None):
         return self.server.admin_query(f"SELECT count(*) FROM {self.table(name, schema)}")[0][0]
 
+    def another_outbound(self):
+        """Make one more outbound schema for the lab's link user, and return its name."""
+        name = f"{self.outbound_schema}_{secrets.token_hex(2)}"
+        if self.server.backend == "postgresql":
+            self.server.admin_query(f"CREATE SCHEMA {name} AUTHORIZATION {self.link.user}")
+        else:
+            self.server.admin_query(f"CREATE DATABASE {name}")
+            self.server.admin_query(f"GRANT ALL ON {name}.* TO {self.link.user}")
+        return name
+
     def befriend(self, names=("session_outbound",)):
         """Grant lab S's users what README.md tells an admin of MySQL or MariaDB to grant once outbound is there."""
         if self.server.backend == "postgresql":
