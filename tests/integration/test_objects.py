@@ -40,7 +40,7 @@ class Both:
 
     def linked(self, **options):
         options.setdefault("stores", {"kept": "raw"})
-        options.setdefault("source_stores", {"raw": {"protocol": "file", "location": str(self.theirs)}})
+        options.setdefault("source_stores", {"raw": folder_store(self.theirs), "default": "raw"})
         return self.link(self.lab_s, self.lab_l, type("Shot", (), {}), self.connection, **options)
 
     def gc(self, *, dry_run=True):
