@@ -236,6 +236,7 @@ class LinkOperations:
                 session=lambda: run.local.session,
                 entity=entity,
                 copies=linking.local_declaration(run.local.session, linked),
+                link=linked.link,
             ),
             progress=Bar(),
             owner=run.owner,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
+    from link.domain.findings import Finding
     from link.domain.keys import Key, Keys
     from link.domain.transfers import OpenTransfer, Operation, Outcome, Transfer
 
@@ -129,7 +130,8 @@ class Outbound(Protocol):
         """Take away the registrations of `keys`: those requested at this moment become approved, the others are released.
 
         Does nothing and returns None where `transfer` is closed already. Only keys whose last transfer is `transfer`
-        and that are not approved are touched, so that repeating it changes nothing.
+        and that are not approved are touched, so that repeating it changes nothing. A request for a row that is gone from
+        the source has nothing left to approve: it goes with the registration.
         """
 
     def close(self, transfer: Transfer) -> bool:
@@ -139,10 +141,19 @@ class Outbound(Protocol):
         """Return the first `limit` keys after `after` that lab S wants gone and that are not approved."""
 
     def withdrawn(self, after: Key | None, limit: int) -> Sequence[Key]:
-        """Return the first `limit` settled keys after `after` that are approved but no longer requested."""
+        """Return the first `limit` settled keys after `after` that are approved, but not requested or not in the source."""
 
     def release_withdrawn(self, keys: Keys) -> int:
-        """Release those of `keys` that are settled, approved and not requested; return how many those were."""
+        """Release those of `keys` that are settled, approved, and not requested or not in the source; return how many."""
+
+    def reinstate(self, transfer: Transfer, keys: Keys) -> int:
+        """Open `transfer`; have the settled and the unregistered ones of `keys` registered, unapproved and held under it.
+
+        Keys that are not in the source are left out. Returns how many of `keys` are under `transfer` now.
+        """
+
+    def drop_stray_flags(self, keys: Keys) -> int:
+        """Take away the flags of those of `keys` that are neither registered nor in the source; return how many keys."""
 
 
 class Local(Protocol):
@@ -196,6 +207,71 @@ class Local(Protocol):
         """Show `add` as requested, and `drop` no longer; return how many were not shown before."""
 
 
+@frozen(kw_only=True)
+class Parts:
+    """An entity whose parts have different numbers of rows on the two sides."""
+
+    position: int
+    """Of its key in the batch that was asked about."""
+    missing: bool
+    """Whether rows of some part are missing locally; otherwise the local side has more."""
+
+
+class Inspector(Protocol):
+    """Looks at both servers page by page; writes nothing."""
+
+    def registrations(self, after: Key | None, limit: int) -> Page:
+        """Return the first `limit` registered keys after `after`, be they in the source or not."""
+
+    def unheld(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` settled keys after `after` that are registered and unapproved, but not held."""
+
+    def stray_flags(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` keys after `after` that are requested or approved, but not registered."""
+
+    def copies(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` keys of the local table after `after`, in the local server's order."""
+
+    def uneven(self, keys: Keys) -> Sequence[Parts]:
+        """Return those of `keys` of which the two servers have different numbers of rows in some part."""
+
+    def alike(self, keys: Keys) -> Sequence[int]:
+        """Return the positions of those of `keys` whose master both servers have, with equal values in every column."""
+
+    def shown(self, keys: Keys) -> Sequence[int]:
+        """Return the positions of those of `keys` that the local table shows as requested."""
+
+    def decisions_unknown(self) -> int:
+        """Count this link's decisions on the local server about transfers that the journal does not have."""
+
+    def transfers_undecided(self) -> int:
+        """Count the closed transfers that registered rows are under and that the local server has not decided."""
+
+    def age(self, transfer: OpenTransfer) -> float:
+        """Return for how many seconds `transfer` has been open, by the source server's clock."""
+
+
+class Premises(Protocol):
+    """What the other ports take for granted: tables, guard, rights, lines."""
+
+    def look(self) -> Standing:
+        """Return what is wrong with them; read-only."""
+
+    def mend(self) -> None:
+        """Make again what is missing or altered of Link's own, and can be; changing nothing else, and safe to repeat."""
+
+
+@frozen(kw_only=True)
+class Standing:
+    """What stands, apart from keys."""
+
+    findings: Sequence[Finding] = ()
+    readable: bool = True
+    """Whether the tables are there, so that keys can be looked at."""
+    lines: Sequence[str] = ()
+    """The state of each connection in words."""
+
+
 class Progress(Protocol):
     """Is told how far an operation is."""
 
@@ -216,6 +292,7 @@ class Ports:
     source: Source
     outbound: Outbound
     local: Local
+    inspector: Inspector
     progress: Progress
     owner: UUID
     """The id of this run, under which both servers show it to be alive."""

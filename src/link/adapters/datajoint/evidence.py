@@ -78,6 +78,11 @@ class SourceTables:
         """
         return f"EXISTS (SELECT 1 FROM {self.journal} j WHERE j.transfer = o.{TRANSFER} AND j.closed IS NOT NULL)"
 
+    @property
+    def pointless(self) -> str:
+        """The condition that an approval of the row `o` is withdrawn, or that its source row is gone."""
+        return f"NOT ({self.flagged(self.requested)} AND {self.flagged(self.source)})"
+
     def evidence(self, rows: str, args: Sequence[Any]) -> list[tuple[tuple[str, ...], SourceEvidence]]:
         """Return keys and evidence of `rows`: FROM … with an alias `x` that has the key, and all that follows it.
 

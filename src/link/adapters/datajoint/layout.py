@@ -14,7 +14,7 @@ On the local side, in the local schema:
 
 | table | one row a | columns |
 |---|---|---|
-| `~link_decisions` | decided transfer, for ever | transfer, outcome, decided |
+| `~link_decisions` | decided transfer, for ever | transfer, link, outcome, decided |
 | `~link_tables` | linked table | table_name, link, server, source, outbound, model, made |
 
 Names that start with a tilde are hidden from DataJoint's listings. No column has a DataJoint mark in its comment but the
@@ -152,7 +152,7 @@ def local(session: Session) -> list[str]:
         _create(
             session,
             DECISIONS,
-            "transfer {id} NOT NULL PRIMARY KEY, outcome varchar(9) NOT NULL, decided {time} NOT NULL",
+            "transfer {id} NOT NULL PRIMARY KEY, link {id} NOT NULL, outcome varchar(9) NOT NULL, decided {time} NOT NULL",
         ),
         _create(
             session,
