@@ -99,6 +99,18 @@ def make_lab_l(server):
     return LabL(server, schema, user)
 
 
+def damage(server, *statements):
+    """Run statements as an admin for whom neither foreign keys nor, on PostgreSQL, triggers count."""
+    connection = server.raw(server.admin)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET session_replication_role = replica" if server.backend == "postgresql" else "SET foreign_key_checks = 0"
+        )
+        for statement in statements:
+            cursor.execute(statement)
+    connection.close()
+
+
 def _make_account(server, account):
     if server.backend == "postgresql":
         server.admin_query(f"CREATE ROLE {account.user} LOGIN PASSWORD '{account.password}'")

@@ -150,8 +150,8 @@ def test_the_fence_waits_for_an_owner_in_the_middle_of_its_commit(labs, opened):
         raw = begin(server, lab_l.user)
         run(
             raw,
-            f"INSERT INTO {lab_l.table('~link_decisions')} (transfer, outcome, decided) VALUES (%s, 'done', {now})",
-            [ident(server, transfer.id)],
+            f"INSERT INTO {lab_l.table('~link_decisions')} (transfer, link, outcome, decided) VALUES (%s, %s, 'done', {now})",
+            [ident(server, transfer.id)] * 2,
         )
         with ThreadPoolExecutor() as pool:
             waiting = later(pool, lambda transfer=transfer: ports.local.abandon(transfer))

@@ -250,12 +250,17 @@ class OutboundTaken(LinkError):
     outbound: str
     taken_by: str
     wanted_by: str
+    place: str = ""
+    """Where that table is: server id, schema and table."""
 
     def what(self) -> str:
         return f"Outbound table {self.outbound} serves {self.taken_by} already, so it cannot serve {self.wanted_by} too."
 
     def advice(self) -> str:
-        return "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table."
+        return (
+            "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table; "
+            f"where that one is gone for good, take its place with adopt(instead_of={self.place!r})."
+        )
 
 
 @error_class
@@ -508,7 +513,7 @@ class InconsistentState(LinkError):
         return f"What the two servers say does not fit together: {_some(pairs)}."
 
     def advice(self) -> str:
-        return "Other keys can be worked on; these need a person to look at both servers."
+        return "Other keys can be worked on; repair() puts these right as far as no row is lost, and says what is left."
 
 
 @error_class

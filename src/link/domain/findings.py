@@ -46,6 +46,7 @@ class Trouble(Enum):
 
     LOCAL_UNREGISTERED = "local and in the source, but not registered"
     LOCAL_ALONE = "local, but neither registered nor in the source"
+    OWN_ROW = "a row of lab L's own: neither registered nor in the source"
     LOCAL_DIFFERS = "local and in the source with other contents, and not registered"
     SOURCE_ROW_MISSING = "local and registered, but not in the source"
     REGISTRATION_ALONE = "registered, but neither in the source nor local"
@@ -105,6 +106,7 @@ REMEDIES: dict[Trouble, Remedy] = {
         Cure.LEAVE,
         "lab S puts the row back and repair() registers it, or lab L removes it with delete(); a row of lab L's own may stay",
     ),
+    Trouble.OWN_ROW: Remedy(Weight.NOTE, Cure.LEAVE),
     Trouble.LOCAL_DIFFERS: Remedy(
         Weight.BROKEN, Cure.LEAVE, "compare the two rows; delete() the local one, which tells nobody, then pull()"
     ),

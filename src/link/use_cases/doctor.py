@@ -29,18 +29,18 @@ HELD = {State.PULLED, State.DELETION_REQUESTED}
 """The states in which both sides have the entity and nobody is at work on it."""
 
 
-def doctor(premises: Premises, ports: Callable[[], Ports]) -> DoctorResult:
+def doctor(premises: Premises, ports: Callable[[], Ports], *, own_rows: bool = False) -> DoctorResult:
     """Look at the tables, the guard and the rights, and, where those let it, at every registered and every local key.
 
     Reads page by page: memory is bounded, and so is the load on the servers. What seems wrong is looked at twice, so that
-    other runs at the same time are no findings.
+    other runs at the same time are no findings. `own_rows` says that lab L may have rows of its own: they are notes then.
     """
     standing = premises.look()
     if not standing.readable:
         return DoctorResult(findings=tuple(standing.findings), lines=tuple(standing.lines), readable=False)
     reached = ports()
     start = reached.clock()
-    walk = Walk(reached)
+    walk = Walk(reached, own_rows=own_rows)
     findings = [*standing.findings, *transfers(reached), *_decisions(reached), *counted(reached, walk.troubles())]
     return DoctorResult(
         findings=tuple(findings),
@@ -82,6 +82,8 @@ class Walk:
     """One walk over all keys that either side has; `states` counts the entities met by their states."""
 
     ports: Ports
+    own_rows: bool = False
+    """Whether lab L may have rows of its own, which are no trouble then."""
     states: Counter[State] = field(factory=Counter)
 
     def troubles(self) -> Iterator[tuple[Key, Trouble]]:
@@ -121,7 +123,8 @@ class Walk:
         self.states.update(verdict for seen in evidence if isinstance(verdict := classify(seen), State))
         for key, trouble in zip(keys, judge(self.ports, keys, evidence), strict=True):
             if trouble is not None:
-                yield key, trouble
+                is_own = self.own_rows and trouble is Trouble.LOCAL_ALONE
+                yield key, Trouble.OWN_ROW if is_own else trouble
 
     def _both_sides(self, keys: Keys, evidence: Sequence[Evidence]) -> Iterator[tuple[Key, Trouble]]:
         held = [position for position, seen in enumerate(evidence) if classify(seen) in HELD]

@@ -23,7 +23,7 @@ from link.use_cases.refresh import refresh
 from link.use_cases.results import DoctorResult, RepairResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from link.domain.findings import Finding
     from link.domain.keys import Key, Keys
@@ -36,6 +36,7 @@ def repair(
     confirm: Callable[[DoctorResult], bool],
     *,
     release_lost: bool = False,
+    own_rows: bool = False,
 ) -> RepairResult:
     """Show what is wrong, ask, do what can be done, and name the rest key by key.
 
@@ -43,14 +44,14 @@ def repair(
     never touched. `release_lost` gives up registrations whose local row is gone; otherwise they wait for a pull.
     """
     standing = premises.look()
-    found = _collect(ports()) if standing.readable else {}
+    found = _collect(ports(), own_rows=own_rows) if standing.readable else {}
     report = _report(ports, standing, found)
     if _is_hopeless(report, release_lost=release_lost) or not confirm(report):
         return _result(ports, standing, found)
     premises.mend()
     reached = ports()
     if not standing.readable:
-        found = _collect(reached)
+        found = _collect(reached, own_rows=own_rows)
     work = _Work(reached, release_lost=release_lost)
     work.done["interrupted transfers finished"] += recover(reached)
     for trouble, keys in found.items():
@@ -58,12 +59,12 @@ def repair(
             work.on(trouble, batch)
     work.refresh()
     premises.mend()  # a foreign key can be made again only once what it forbids is gone
-    return _result(ports, premises.look(), _collect(reached), +work.done)
+    return _result(ports, premises.look(), _collect(reached, own_rows=own_rows), +work.done)
 
 
-def _collect(ports: Ports) -> dict[Trouble, list[Key]]:
+def _collect(ports: Ports, *, own_rows: bool) -> dict[Trouble, list[Key]]:
     found: dict[Trouble, list[Key]] = {}
-    for key, trouble in Walk(ports).troubles():
+    for key, trouble in Walk(ports, own_rows=own_rows).troubles():
         found.setdefault(trouble, []).append(key)
     return found
 

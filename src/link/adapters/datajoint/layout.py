@@ -126,13 +126,14 @@ def outbound(session: Session, names: OutboundNames, source: TableModel, columns
     return [master, *flags]
 
 
-def _keyed(session: Session, name: str, columns: list[str], keys: str, parent: str) -> str:
+def foreign_key(session: Session, keys: str, parent: str) -> str:
+    """Return the clause that ties the key columns to a parent's, and lets nothing cascade."""
     rule = "NO ACTION" if session.backend == "postgresql" else "RESTRICT"
-    parts = [
-        *columns,
-        f"PRIMARY KEY ({keys})",
-        f"FOREIGN KEY ({keys}) REFERENCES {parent} ({keys}) ON UPDATE {rule} ON DELETE {rule}",
-    ]
+    return f"FOREIGN KEY ({keys}) REFERENCES {parent} ({keys}) ON UPDATE {rule} ON DELETE {rule}"
+
+
+def _keyed(session: Session, name: str, columns: list[str], keys: str, parent: str) -> str:
+    parts = [*columns, f"PRIMARY KEY ({keys})", foreign_key(session, keys, parent)]
     if session.backend == "mysql" and name.endswith("_outbound"):
         parts += [f"INDEX ({TRANSFER})", f"INDEX ({HELD})"]
     return f"CREATE TABLE IF NOT EXISTS {session.table(name)} ({', '.join(parts)}){_TYPES[session.backend]['end']}"

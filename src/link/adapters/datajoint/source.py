@@ -61,9 +61,7 @@ def after_condition(tables: SourceTables, alias: str, after: Key | None) -> tupl
     return wire.key_after(tables.session, tables.entity.master.key, alias, after)
 
 
-def keys_of(
-    tables: SourceTables, place: str, condition: str, args: Sequence[Any], after: Key | None, limit: int
-) -> list[Key]:
+def keys_of(tables: SourceTables, place: str, condition: str, args: Sequence[Any], after: Key | None, limit: int) -> list[Key]:
     """Return the first `limit` keys after `after` of the rows of `place`, FROM … with an alias `o`, that meet `condition`."""
     where, more = after_condition(tables, "o", after)
     order = wire.key_order(tables.session, tables.entity.master.key, "o")
