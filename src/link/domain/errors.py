@@ -192,6 +192,20 @@ class OutcomeUnknown(LinkError):
 
 
 @error_class
+class NoSuchLink(LinkError):
+    """A name on the command line is not that of a linked class."""
+
+    name: str
+    reason: str
+
+    def what(self) -> str:
+        return f"{self.name!r} names no linked class: {self.reason}."
+
+    def advice(self) -> str:
+        return "Name the module and the class, for example my_pipeline.links:Session, from where the module can be imported."
+
+
+@error_class
 class SourceTableMissing(LinkError):
     """The source table does not exist."""
 

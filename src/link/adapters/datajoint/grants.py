@@ -19,7 +19,7 @@ def look_after(session: Session, names: OutboundNames, source: TableModel) -> No
     On PostgreSQL, DataJoint's delete fails for a user who cannot see a table that depends on the source, for unshared rows
     too. MySQL has no such trouble, and no rights that the link user could pass on.
     """
-    if session.backend != "postgresql" or not left_out(session, names, source):
+    if not left_out(session, names, source):
         return
     with set_up_alone(session):
         for role in left_out(session, names, source):
@@ -27,7 +27,9 @@ def look_after(session: Session, names: OutboundNames, source: TableModel) -> No
 
 
 def left_out(session: Session, names: OutboundNames, source: TableModel) -> list[str]:
-    """Return the roles that may delete from the source, but not from outbound."""
+    """Return the roles that may delete from the source, but not from outbound, where that is the link user's to change."""
+    if session.backend != "postgresql":
+        return []
     rows = session.query(
         "WITH source AS (SELECT c.relowner, c.relacl FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = %s AND c.relname = %s),"
