@@ -238,9 +238,13 @@ class ColumnNotSupported(NotLinkable):
 
     column: str
     type: str
+    instead: str = ""
 
     def what(self) -> str:
         return f"Column {self.column!r} ({self.type}) of table {self.table} cannot be copied exactly: {self.reason}."
+
+    def advice(self) -> str:
+        return self.instead
 
 
 @error_class

@@ -72,7 +72,7 @@ def tls_settings(use_tls: Tls, tls_ca: str | None) -> Tls:
 
     A CA means that the line is encrypted and the server's certificate and name are verified.
     """
-    wanted = tls_ca or (os.environ.get("LINK_TLS_CA") if use_tls in {None, True} else None)
+    wanted = tls_ca or (os.environ.get("LINK_TLS_CA") if use_tls is None or use_tls is True else None)
     if not wanted:
         return use_tls
     if use_tls is False:

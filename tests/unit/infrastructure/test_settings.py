@@ -84,6 +84,7 @@ def test_a_ca_means_verified(environment, tmp_path):
     assert [tls_settings(said, None) for said in (None, True, False)] == [{"ca": str(one)}, {"ca": str(one)}, False]
     assert tls_settings(None, str(other)) == {"ca": str(other)}
     assert tls_settings({"cert": "c", "key": "k"}, str(other)) == {"cert": "c", "key": "k", "ca": str(other)}
+    assert tls_settings({"cert": "c"}, None) == {"cert": "c"}
 
 
 def test_a_ca_that_cannot_be_meant_is_refused(tmp_path):
