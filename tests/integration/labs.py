@@ -6,7 +6,7 @@ import secrets
 
 import servers
 from attrs import define
-from servers import Account
+from servers import Account, Product
 
 
 @define(eq=False)
@@ -106,6 +106,8 @@ def damage(server, *statements):
         cursor.execute(
             "SET session_replication_role = replica" if server.backend == "postgresql" else "SET foreign_key_checks = 0"
         )
+        if server.product is Product.MYSQL:
+            cursor.execute("SET restrict_fk_on_non_standard_key = OFF")
         for statement in statements:
             cursor.execute(statement)
     connection.close()

@@ -102,9 +102,14 @@ def _make(session: Session, names: layout.OutboundNames, entity: EntityModel, mi
 
 
 def make_again(session: Session, entity: EntityModel, mine: Claim) -> None:
-    """Make what is missing or altered of outbound's tables and of their guard, which stays of the kind that it was."""
+    """Make what is missing or altered of outbound's tables and of their guard, which stays of the kind that it was.
+
+    Raises as `claim` does where outbound is not this local table's.
+    """
     names = layout.OutboundNames.of(entity.master)
+    _registered(session, names, entity, mine)
     entry, keys = read_entry(session, names), _keys(session, entity)
+    guard.allow_group_keys(session)
     if structure.missing_tables(session, names):
         _make_tables(session, names, entity)
     if entry is not None and structure.guard_faults(session, names, entry.guard, keys):
@@ -125,7 +130,7 @@ def _make_tables(session: Session, names: layout.OutboundNames, entity: EntityMo
         session.query(statement)
     for statement in layout.outbound_indexes(session, names):
         session.query(statement)
-    for name in (names.master, names.requested, names.approved):
+    for name in names.all:
         for statement in declaration.outbound_comments(entity.master, session, session.table(name)):
             session.query(statement)
 
@@ -150,12 +155,7 @@ def _indexed(session: Session, statement: str) -> None:
 def _befriend(session: Session, names: layout.OutboundNames, entity: EntityModel, kind: str) -> None:
     """Make what DataJoint's clients at lab S look for: lineages (2.x), a log (0.14, MySQL family)."""
     lineage.ensure_lineage_table(session.connection, session.schema)
-    entries = [
-        (name, column.name, column.lineage)
-        for name in (names.master, names.requested, names.approved)
-        for column in entity.master.key
-        if column.lineage
-    ]
+    entries = [(name, column.name, column.lineage) for name in names.all for column in entity.master.key if column.lineage]
     if kind == guard.ROWS:
         entries.append((names.guard, "guarded", f"{session.schema}.{names.guard}.guarded"))
         entries.append((names.master, layout.HELD, f"{session.schema}.{names.guard}.guarded"))

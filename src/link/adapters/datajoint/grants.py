@@ -36,9 +36,10 @@ def left_out(session: Session, names: OutboundNames, source: TableModel) -> list
         " deleters AS (SELECT relowner AS id FROM source UNION"
         " SELECT acl.grantee FROM source, aclexplode(relacl) acl WHERE acl.privilege_type = 'DELETE')"
         " SELECT CASE WHEN d.id = 0 THEN 'public' ELSE r.rolname END FROM deleters d LEFT JOIN pg_roles r ON r.oid = d.id"
-        " WHERE NOT (CASE WHEN d.id = 0 THEN has_table_privilege('public', %s, 'DELETE')"
-        " ELSE has_table_privilege(d.id, %s::regclass, 'DELETE') AND has_schema_privilege(d.id, %s, 'USAGE') END)",
-        (source.schema, source.name, _plain(session, names.master), _plain(session, names.master), session.schema),
+        " WHERE NOT (SELECT bool_and(CASE WHEN d.id = 0 THEN has_table_privilege('public', t.name, 'DELETE')"
+        " ELSE has_table_privilege(d.id, t.name::regclass, 'DELETE') AND has_schema_privilege(d.id, %s, 'USAGE') END)"
+        " FROM unnest(%s::text[]) t(name))",
+        (source.schema, source.name, session.schema, [_plain(session, name) for name in names.all]),
     )
     return [str(row[0]) for row in rows]
 
@@ -58,7 +59,7 @@ def _grant(session: Session, names: OutboundNames, role: str) -> None:
             action=f"let role {role!r}, who may delete from the source, use schema {session.schema!r}",
             grant=f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to};",
         )
-    tables = ", ".join(session.table(name) for name in (names.master, names.requested, names.approved))
+    tables = ", ".join(session.table(name) for name in names.all)
     session.query(f"GRANT SELECT, DELETE ON {tables} TO {to}")
     session.query(f"GRANT INSERT ON {session.table(names.requested)} TO {to}")
     session.query(f"GRANT SELECT ON {session.table('~lineage')} TO {to}")

@@ -197,9 +197,14 @@ def _mysql_triggers(session: Session, names: OutboundNames, keys: Sequence[str],
         session.query(statement)
 
 
-def _guard_rows(session: Session, names: OutboundNames) -> None:
-    if not session.mariadb:
+def allow_group_keys(session: Session) -> None:
+    """Let the session's statements make and alter tables that a guard refers to by a key that is not unique."""
+    if session.backend == "mysql" and not session.mariadb:
         session.query("SET SESSION restrict_fk_on_non_standard_key = OFF")
+
+
+def _guard_rows(session: Session, names: OutboundNames) -> None:
+    allow_group_keys(session)
     guard = session.table(names.guard)
     session.query(
         f"CREATE TABLE IF NOT EXISTS {guard} (guarded binary(16) NOT NULL PRIMARY KEY, self binary(16) NULL,"

@@ -78,6 +78,11 @@ class OutboundNames:
         return f"{self.master}__deletion_approved"
 
     @property
+    def all(self) -> tuple[str, str, str]:
+        """Outbound and its flags."""
+        return self.master, self.requested, self.approved
+
+    @property
     def guard(self) -> str:
         """The guard's own table, where the server lets the link user have no trigger."""
         return f"~{self.master}_guard"
