@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from link.domain.keys import Key, Keys
     from link.domain.states import Evidence
     from link.domain.transfers import OpenTransfer
-    from link.use_cases.ports import Ports, Premises
+    from link.use_cases.inspection import Premises
+    from link.use_cases.ports import Ports
 
 LONG = 600.0
 """After how many seconds a transfer of a live process is worth a note."""

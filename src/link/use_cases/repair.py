@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from link.domain.findings import Finding
     from link.domain.keys import Key, Keys
-    from link.use_cases.ports import Ports, Premises, Standing
+    from link.use_cases.inspection import Premises, Standing
+    from link.use_cases.ports import Ports
 
 
 def repair(

@@ -15,7 +15,7 @@ from link.domain.states import State, classify, every_evidence
 from link.domain.transfers import Operation, Transfer
 from link.use_cases.delete import delete
 from link.use_cases.doctor import doctor
-from link.use_cases.ports import Standing
+from link.use_cases.inspection import Standing
 from link.use_cases.pull import pull
 from link.use_cases.repair import repair
 from moments import KEYS, A, B, C, breaks, once, open_entries

@@ -15,7 +15,8 @@ from link.adapters.datajoint.dialect import dialect, read_id
 from link.adapters.datajoint.layout import DECISIONS, HELD, JOURNAL, TRANSFER
 from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.source import after_condition, keys_of
-from link.use_cases.ports import Page, Parts
+from link.use_cases.inspection import Parts
+from link.use_cases.ports import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -123,13 +124,17 @@ class DataJointInspector:
 
     def _masters(self, keys: Keys) -> tuple[dict[int, list[object]], dict[int, list[object]]]:
         tables, session = self.tables(), self.session()
-        theirs = self._rows(tables.session, tables.entity.master, tables.entity.master.key, keys)
-        return theirs, self._rows(session, self.local.master, self._key, keys)
+        stored = {column.name for column in tables.entity.master.stored}  # an object has another name in another store
+        theirs = self._rows(tables.session, tables.entity.master, tables.entity.master.key, keys, stored)
+        return theirs, self._rows(session, self.local.master, self._key, keys, stored)
 
-    def _rows(self, session: Session, table: TableModel, key: Sequence[Column], keys: Keys) -> dict[int, list[object]]:
-        values = ", ".join(wire.render(session, column, "t") for column in table.columns)
+    def _rows(
+        self, session: Session, table: TableModel, key: Sequence[Column], keys: Keys, without: set[str]
+    ) -> dict[int, list[object]]:
+        columns = [column for column in table.columns if column.name not in without]
+        values = ", ".join(wire.render(session, column, "t") for column in columns)
         found = self._joined(session, table.name, key, keys, values, schema=table.schema)
-        return {row[0]: [_plain(column, value) for column, value in zip(table.columns, row[1:], strict=True)] for row in found}
+        return {row[0]: [_plain(column, value) for column, value in zip(columns, row[1:], strict=True)] for row in found}
 
     def _joined(
         self, session: Session, table: str, key: Sequence[Column], keys: Keys, values: str, rest: str = "", schema: str = ""

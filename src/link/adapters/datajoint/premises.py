@@ -16,7 +16,7 @@ from link.adapters.datajoint.line import set_up_alone
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import DeclarationChanged, NotLinkable, PrivilegeMissing, SourceTableMissing
 from link.domain.findings import Finding, Trouble
-from link.use_cases.ports import Standing
+from link.use_cases.inspection import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,8 @@ from attrs import define, evolve
 from link.adapters.in_memory.source import seen
 from link.adapters.in_memory.steps import Steps, first_after
 from link.domain.findings import Cure
-from link.use_cases.ports import Page, Parts, Standing
+from link.use_cases.inspection import Parts, Standing
+from link.use_cases.ports import Page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from link.adapters.in_memory.inspector import InMemoryInspector, InMemoryPremises
 from link.adapters.in_memory.local import InMemoryLocal
+from link.adapters.in_memory.objects import InMemoryObjects
 from link.adapters.in_memory.source import InMemoryOutbound, InMemorySource
 from link.use_cases.ports import Ports
 
@@ -46,6 +47,7 @@ class Run:
             local=InMemoryLocal(self.world, self.owner),
             inspector=InMemoryInspector(self.world, self.owner),
             progress=Silence(),
+            objects=InMemoryObjects(self.world, self.owner),
             owner=self.owner,
             clock=time.monotonic,
             chunk=chunk,

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from link.domain.errors import LinkError, error_class
 from link.domain.states import Evidence
-from link.use_cases.ports import Standing
+from link.use_cases.inspection import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
