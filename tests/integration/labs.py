@@ -118,3 +118,16 @@ def _make_account(server, account):
         server.admin_query(f"CREATE ROLE {account.user} LOGIN PASSWORD '{account.password}'")
     else:
         server.admin_query(f"CREATE USER {account.user} IDENTIFIED BY '{account.password}'")
+
+
+def begin(server, account):
+    """Open a raw connection in a READ COMMITTED transaction."""
+    connection = server.raw(account)
+    if server.backend == "postgresql":
+        connection.autocommit = False
+    else:
+        connection.autocommit(False)
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        connection.commit()
+    return connection

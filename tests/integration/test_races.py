@@ -11,6 +11,7 @@ import attrs
 import datajoint as dj
 import pipeline
 import pytest
+from labs import begin
 from servers import Product
 
 from link.domain.transfers import Operation, Outcome, Transfer
@@ -40,18 +41,6 @@ def opened(labs):
     yield open_ports
     for context in contexts:
         context.__exit__(None, None, None)
-
-
-def begin(server, account):
-    connection = server.raw(account)
-    if server.backend == "postgresql":
-        connection.autocommit = False
-    else:
-        connection.autocommit(False)
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        connection.commit()
-    return connection
 
 
 def run(connection, statement, args=()):

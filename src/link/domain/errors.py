@@ -282,6 +282,22 @@ class OutboundTaken(LinkError):
 
 
 @error_class
+class LinkEnded(LinkError):
+    """The outbound table does not serve this local table any more."""
+
+    outbound: str
+
+    def what(self) -> str:
+        return (
+            f"Outbound table {self.outbound} does not serve this local table any more: while this ran, another process "
+            "dropped the table, or another table took its place."
+        )
+
+    def advice(self) -> str:
+        return "Call again to link anew, or to hear whom it serves now."
+
+
+@error_class
 class LocalSideMoved(LinkError):
     """The local table is a clone of the linked one, or was moved to another server."""
 

@@ -19,7 +19,7 @@ from link.adapters.datajoint.carrier import Carrier
 from link.adapters.datajoint.evidence import SourceTables
 from link.adapters.datajoint.guard import make_guard
 from link.adapters.datajoint.inspector import DataJointInspector
-from link.adapters.datajoint.line import Line
+from link.adapters.datajoint.line import Line, set_up_alone
 from link.adapters.datajoint.local import DataJointLocal
 from link.adapters.datajoint.outbound import DataJointOutbound
 from link.adapters.datajoint.premises import DataJointPremises
@@ -185,9 +185,11 @@ class LinkOperations:
             if not said[-1]:
                 return False
             release_lost(run.ports)
-            claiming.free(run.source.session, linked.source, linked.link)
-            self._drop_tables(linked)
-            linking.forget(run.local.session, linked.table)
+            local = run.local.session
+            with set_up_alone(local):
+                with claiming.freed(run.source.session, linked.source, linked.link):
+                    self._drop_tables(linked)
+                linking.forget(local, linked.table)
         return True
 
     def _drop_tables(self, linked: linking.Linked) -> None:
@@ -296,7 +298,12 @@ class LinkOperations:
         return Ports(
             source=source,
             outbound=DataJointOutbound(
-                tables=tables, guard=make_guard(guard_kind, names), link=linked.link, who=_who(), version=_version()
+                tables=tables,
+                guard=make_guard(guard_kind, names),
+                link=linked.link,
+                place=self._claim(run, linked).place,
+                who=_who(),
+                version=_version(),
             ),
             local=DataJointLocal(
                 session=lambda: run.local.session,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -12,9 +13,10 @@ from link.adapters.datajoint.dialect import dialect, read_id
 from link.adapters.datajoint.line import LOCK_SECONDS, set_up_alone
 from link.adapters.datajoint.linking import table_exists
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken
+from link.domain.errors import Busy, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from link.adapters.datajoint.linking import Linked
@@ -226,10 +228,24 @@ def adopt(session: Session, entity: EntityModel, mine: Claim) -> None:
     )
 
 
-def free(session: Session, entity: EntityModel, link: UUID) -> None:
-    """Give outbound back: another local table may claim it."""
+@contextmanager
+def freed(session: Session, entity: EntityModel, link: UUID) -> Iterator[None]:
+    """Give outbound back: another local table may claim it once the block is through.
+
+    From the start of the block on no transfer can be opened for it: those who try wait for its end and are refused then.
+    Raises `Busy` where something is still registered, because another process has pulled meanwhile.
+    """
     speech, names = dialect(session), layout.OutboundNames.of(entity.master)
-    session.query(
-        f"DELETE FROM {session.table(layout.REGISTRY)} WHERE outbound_table = %s AND link = {speech.uuid}",
-        (names.master, speech.id(link)),
-    )
+    same = " AND ".join(f"a.{key} = o.{key}" for key in _keys(session, entity))
+    with session.transaction("of the end of a link"):
+        session.query(
+            f"DELETE FROM {session.table(layout.REGISTRY)} WHERE outbound_table = %s AND link = {speech.uuid}",
+            (names.master, speech.id(link)),
+        )
+        left = session.query(
+            f"SELECT 1 FROM {session.table(names.master)} o"
+            f" WHERE NOT EXISTS (SELECT 1 FROM {session.table(names.approved)} a WHERE {same}) LIMIT 1"
+        )
+        if left:
+            raise Busy(what_is_busy=f"Outbound table {names.master}", who="another process, which pulls", since="a moment ago")
+        yield

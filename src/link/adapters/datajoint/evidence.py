@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from link.adapters.datajoint import wire
-from link.adapters.datajoint.layout import JOURNAL, TRANSFER
+from link.adapters.datajoint.layout import JOURNAL, REGISTRY, TRANSFER
 from link.domain.transfers import Operation
 from link.use_cases.ports import SourceEvidence
 
@@ -47,6 +47,10 @@ class SourceTables:
     @property
     def journal(self) -> str:
         return self.session.table(JOURNAL)
+
+    @property
+    def registry(self) -> str:
+        return self.session.table(REGISTRY)
 
     @property
     def keys(self) -> list[str]:

@@ -15,7 +15,7 @@ from link.adapters.datajoint.layout import HELD, TRANSFER
 from link.adapters.datajoint.line import LOCK_SECONDS, lock_is_held
 from link.adapters.datajoint.source import keys_of
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import LockWait
+from link.domain.errors import LinkEnded, LockWait
 from link.domain.transfers import OpenTransfer, Operation, Transfer
 from link.use_cases.ports import Chunk, Settled
 
@@ -40,6 +40,8 @@ class DataJointOutbound:
     tables: Callable[[], SourceTables]
     guard: Guard
     link: UUID
+    place: str
+    """Where the local table is, as the registry has it."""
     who: str
     version: str
 
@@ -118,18 +120,20 @@ class DataJointOutbound:
             return rows.read(tables, place, (ident,))
 
     def _open(self, tables: SourceTables, transfer: Transfer, entities: int) -> None:
+        """Enter the transfer, provided that outbound still serves this local table; from here to the commit it does."""
         speech = dialect(tables.session)
-        tables.session.query(
+        opened = tables.session.change(
             f"INSERT INTO {tables.journal} (transfer, owner, link, operation, entities, opened, who, version)"
-            f" VALUES ({speech.uuid}, {speech.uuid}, {speech.uuid}, %s, %s, {speech.now}, %s, %s)",
+            f" SELECT {speech.uuid}, {speech.uuid}, r.link, %s, %s, {speech.now}, %s, %s FROM {tables.registry} r"
+            f" WHERE r.outbound_table = %s AND r.link = {speech.uuid} AND r.local_server = %s {speech.share}",
             (
-                *(speech.id(value) for value in (transfer.id, transfer.owner, self.link)),
-                transfer.operation.value,
-                entities,
-                self.who,
-                self.version,
+                *(speech.id(value) for value in (transfer.id, transfer.owner)),
+                *(transfer.operation.value, entities, self.who, self.version),
+                *(tables.names.master, speech.id(self.link), self.place),
             ),
         )
+        if opened != 1:
+            raise LinkEnded(outbound=tables.outbound.replace("%%", "%"))
 
     def _insert(self, tables: SourceTables, ident: object, fresh: Keys) -> None:
         session, speech = tables.session, dialect(tables.session)
