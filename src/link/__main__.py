@@ -1,4 +1,4 @@
-"""The command line: `python -m link demo`."""
+"""The command line: `python -m link`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from link.domain.errors import LinkError
+from link.infrastructure.grants_command import add_arguments, grants
 
 
 def main() -> int:
@@ -13,7 +14,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m link", description="Link DataJoint tables on different servers.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="two private PostgreSQL servers, and the life of a linked table from pull to drop")
-    parser.parse_args()
+    add_arguments(commands.add_parser("grants", help="the least that each account needs, as SQL for the admins of both labs"))
+    arguments = parser.parse_args()
+    if arguments.command == "grants":
+        return _print_grants(parser, arguments)
+    return _demo()
+
+
+def _print_grants(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    try:
+        print(grants(arguments))
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
+def _demo() -> int:
     from link.infrastructure.demo import demo  # noqa: PLC0415 - it needs an extra
 
     try:
