@@ -16,7 +16,7 @@ same_product = pytest.mark.parametrize("pair", SAME, ids=lambda pair: pair[0].va
 
 
 def declare(connection, schema_name, name, definition):
-    """Declare a table with a part, three rows in it."""
+    """Declare a table with a part, four rows in it."""
     schema = dj.Schema(schema_name, connection=connection)
 
     class Piece(dj.Part):
@@ -26,7 +26,7 @@ def declare(connection, schema_name, name, definition):
         """
 
     table = schema(type(name, (dj.Manual,), {"definition": definition, "Piece": Piece}), context={})
-    words = [{"word": word} for word in "ab日"]
+    words = [{"word": word} for word in "abc日"]
     table.insert([{**word, "number": 1} for word in words])
     table.Piece.insert([{**word, "place": 1} for word in words])
     return table
@@ -67,21 +67,21 @@ class Life:
         """Link a table that was there before the statements were run, and one that was declared after."""
         mine = self.connect(self.lab_l, self.lab_l.user)
         self.item = self.link(self.lab_s, self.lab_l, type("Item", (), {}), connection=mine)
-        assert self.item.pull("word in ('a', 'b')").pulled == 2
+        assert self.item.pull("word <> 'c'").pulled == 3
         if not self.later:
             return
         declare(self.owner, self.lab_s.source_schema, "Late", ITEM)
         self.late = self.link(self.lab_s, self.lab_l, type("Late", (), {}), connection=mine)
-        assert self.late.pull().pulled == 3
+        assert self.late.pull().pulled == 4
 
     def lab_s_asks(self):
         connection = self.connect(self.lab_s, self.lab_s.member)
         self.source = dj.VirtualModule("lab", self.lab_s.source_schema, connection=connection).Item
         self.outbound = dj.VirtualModule("outbound", self.lab_s.outbound_schema, connection=connection).ItemOutbound
-        assert len(self.outbound * self.source) == 2
+        assert len(self.outbound * self.source) == 3
         self.outbound.DeletionRequested.insert([{"word": "a"}, {"word": "b"}])
         (self.outbound.DeletionRequested & {"word": "b"}).delete(part_integrity="ignore")
-        assert (self.source & {"word": "日"}).delete() == 1
+        assert (self.source & {"word": "c"}).delete() == 1
         readable = "DeletionRequested" if self.triggers else "(?i)foreign key|blocked by FK"
         with pytest.raises(Exception, match=readable):
             (self.source & {"word": "b"}).delete()
@@ -97,12 +97,12 @@ class Life:
         note.update1({"word": "a", "more": 1})
         assert self.item.refresh().new == 1
         assert (self.item.delete().approved, len(note())) == (1, 0)
-        assert self.item.pull().pulled == 1
+        assert self.item.pull().pulled == 2
 
     def lab_s_deletes(self):
         assert self.outbound.DeletionApproved().keys() == [{"word": "a"}]
         assert (self.source & {"word": "a"}).delete() == 1
-        assert self.lab_s.count("item") == self.lab_s.count("item_outbound", self.lab_s.outbound_schema) == 1
+        assert self.lab_s.count("item") == self.lab_s.count("item_outbound", self.lab_s.outbound_schema) == 2
 
     def end(self):
         self.note.drop(prompt=False)
