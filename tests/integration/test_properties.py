@@ -70,7 +70,7 @@ def sorts(product):
         "uuid": Sort("uuid" if pg else "binary(16)", st.uuids(), shown="uuid", mark=":uuid:"),
         "bool": Sort("boolean" if pg else "tinyint", st.booleans(), shown="bool", mark=":bool:"),
         "double": Sort("double precision" if pg else "double", FLOATS, shown="number", key=False, default="0.25"),
-        "bytes": Sort("bytea" if pg else "longblob", st.binary(max_size=40), shown="bytes", key=False),
+        "bytes": Sort("bytea" if pg else "longblob", st.binary(max_size=40), shown="bytes", mark=":bytes:", key=False),
         "text": Sort("text", _texts(MORE, 60), key=False),
     }
     if pg:

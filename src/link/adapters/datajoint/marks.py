@@ -23,11 +23,11 @@ def mark(column: Column, *, source: str, local: str) -> str:
     Except for an enum with a colon in a label: DataJoint would take the rest of the mark for the comment, and reads the
     column rightly without.
     """
-    if source == local or is_text(column):
+    if source == local or is_text(column) or column.addressing:
         return column.marker or _TOLD_BY_MARK.get(column.kind, "")
     if column.kind is Kind.INTEGER and column.marker.startswith("int"):
         return column.marker
-    found = "<blob>" if column.marker == "<blob>" else core_type(column)
+    found = column.marker if column.marker.startswith("<") else core_type(column)
     return "" if ":" in found else found
 
 
