@@ -117,6 +117,26 @@ class LoginFailed(LinkError):
 
 
 @error_class
+class LineNotEncrypted(LinkError):
+    """There is no encrypted line to a server."""
+
+    server: str
+    detail: str
+
+    def what(self) -> str:
+        return f"No encrypted line to {self.server} on the terms asked for: {self.detail}."
+
+    def standing(self) -> str:
+        return "The password was not sent."
+
+    def advice(self) -> str:
+        return (
+            "Let its admin switch TLS on, name the file of the CA that signed its certificate (tls_ca= or LINK_TLS_CA), "
+            "or pass use_tls=False on a line that nobody else can listen to."
+        )
+
+
+@error_class
 class PrivilegeMissing(LinkError):
     """A privilege is missing."""
 
@@ -204,9 +224,13 @@ class ColumnNotSupported(NotLinkable):
 
     column: str
     type: str
+    instead: str = ""
 
     def what(self) -> str:
         return f"Column {self.column!r} ({self.type}) of table {self.table} cannot be copied exactly: {self.reason}."
+
+    def advice(self) -> str:
+        return self.instead
 
 
 @error_class

@@ -203,8 +203,8 @@ class LinkOperations:
         local, source = self.config.local, self.config.source
         run = _Run(
             owner,
-            Line(open=lambda: connections.session(local.connection, local.database), owner=owner),
-            Line(open=lambda: connections.session(source.raw_connection, self.outbound_schema), owner=owner),
+            Line(open=lambda: connections.session(local.connection, local.database, local.timeout), owner=owner),
+            Line(open=lambda: connections.session(source.raw_connection, self.outbound_schema, source.timeout), owner=owner),
         )
         try:
             yield run

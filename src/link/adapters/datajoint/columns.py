@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from link.adapters.datajoint import codecs
 from link.adapters.datajoint.found import Mark
 from link.adapters.datajoint.model import Column, Default, Kind
 from link.domain.errors import ColumnNotSupported
@@ -26,6 +27,10 @@ _SINGLE = "single precision does not survive text, and does not equal itself whe
 _PADDED = "PostgreSQL pads it with spaces and MySQL strips them"
 _ZONED = "its value depends on the session's time zone"
 _TIMED = "the servers' ranges of it differ"
+_EXTERNAL = codecs.Objection(
+    "DataJoint 0.11 and older keep its values outside the database, where no later version finds them",
+    "Let lab S copy the values, with the DataJoint that wrote them, into a longblob of another table, and link that table.",
+)
 _REASONS = {
     **dict.fromkeys(("float", "float4", "real"), _SINGLE),
     **dict.fromkeys(("char", "bpchar"), _PADDED),
@@ -42,8 +47,14 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
     """
     mark = Mark.split(found.comment)
     kind = kinds.get(found.base)
-    if reason := _reason(found, mark.type, kind) or (_key_reason(found, kind) if in_key else ""):
-        raise ColumnNotSupported(table=table, column=found.name, type=mark.type or found.native, reason=reason)
+    if objection := _objection(found, mark.type, kind, in_key=in_key):
+        raise ColumnNotSupported(
+            table=table,
+            column=found.name,
+            type=mark.type or found.native,
+            reason=objection.reason,
+            instead=objection.advice,
+        )
     assert kind is not None  # noqa: S101 - no kind is a reason
     return Column(
         name=found.name,
@@ -63,8 +74,17 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
     )
 
 
+def _objection(found: FoundColumn, marker: str, kind: Kind | None, *, in_key: bool) -> codecs.Objection | None:
+    if marker.startswith("external"):
+        return _EXTERNAL
+    if marker.startswith("<") and "@" not in marker:
+        return codecs.objection(marker, kind, in_key=in_key)
+    reason = _reason(found, marker, kind) or (_key_reason(found, kind) if in_key else "")
+    return codecs.Objection(reason) if reason else None
+
+
 def _reason(found: FoundColumn, marker: str, kind: Kind | None) -> str:
-    if reason := _marker_reason(marker, kind):
+    if reason := _marker_reason(marker):
         return reason
     if kind is None:
         return _REASONS.get(found.base, "its type is not known to arrive exactly")
@@ -73,13 +93,9 @@ def _reason(found: FoundColumn, marker: str, kind: Kind | None) -> str:
     return ""
 
 
-def _marker_reason(marker: str, kind: Kind | None) -> str:
-    if marker == "<blob>":
-        return "" if kind is Kind.BYTES else "its mark does not fit its type"
-    if "@" in marker or marker in {"<filepath>", "<object>", "<npy>", "<hash>"}:
+def _marker_reason(marker: str) -> str:
+    if "@" in marker:
         return "it keeps its values in an object store"
-    if marker.startswith("<"):
-        return "its codec is not one whose bytes are known to be complete in the column"
     if marker.startswith("float32"):
         return _SINGLE
     if marker.startswith("char"):

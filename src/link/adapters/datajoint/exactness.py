@@ -6,8 +6,9 @@ import json
 import re
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from link.adapters.datajoint import codecs
 from link.adapters.datajoint.model import Kind
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from link.adapters.datajoint.model import Column
 
-    Check = Callable[[str], str]
+    Check = Callable[[Any], str]
+    """Takes a value in wire form."""
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?[0-9]+(\.([0-9]+))?")
@@ -114,6 +116,8 @@ _COMPARABLE: dict[Kind, Callable[[Column, str, bool], bool]] = {
 
 def check_of(column: Column, *, postgresql: bool, mariadb: bool) -> Check | None:  # noqa: PLR0911 - a return for each kind
     """Return what says why a value cannot be held exactly ('' where it can), or None where the server itself refuses."""
+    if column.kind is Kind.BYTES:
+        return codecs.check_of(column.marker)
     if column.kind is Kind.STRING:
         return lambda value: _length_fault(column, value, postgresql=postgresql)
     if column.kind is Kind.DECIMAL:

@@ -27,7 +27,7 @@ def mark(column: Column, *, source: str, local: str) -> str:
         return column.marker or _TOLD_BY_MARK.get(column.kind, "")
     if column.kind is Kind.INTEGER and column.marker.startswith("int"):
         return column.marker
-    found = "<blob>" if column.marker == "<blob>" else core_type(column)
+    found = column.marker if column.marker.startswith("<") else core_type(column)
     return "" if ":" in found else found
 
 

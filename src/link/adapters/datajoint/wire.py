@@ -123,6 +123,12 @@ def _needs_subquery(expression: Any) -> bool:
     return bool(expression.heading.new_attributes) and not isinstance(expression, Aggregation)
 
 
+def value_condition(connection: Any, name: str, value: UUID | str) -> str:
+    """Return the condition that a column of PostgreSQL has a value of Python's, for DataJoint to parse as a string."""
+    said = wire_postgresql.text(str(value)) + ("::UUID" if isinstance(value, UUID) else "")
+    return f"{connection.adapter.quote_identifier(name)} = {said}"
+
+
 def value_list(connection: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return the condition that the columns `names` have one of many values of Python's, escaped by the driver."""
     postgresql = connection.adapter.backend == "postgresql"

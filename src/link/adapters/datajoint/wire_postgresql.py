@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from link.adapters.datajoint import exactness
+from link.adapters.datajoint.driver import watched
 from link.adapters.datajoint.model import Column, Kind
 from link.domain.errors import ValueNotRepresentable
 
@@ -101,7 +102,8 @@ def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterab
 def _copy(session: Session, statement: str, batch: io.StringIO) -> int:
     cursor = session.connection._conn.cursor()
     try:
-        cursor.copy_expert(statement, batch)
+        with watched(session.connection):
+            cursor.copy_expert(statement, batch)
     except Exception as error:
         if not str(getattr(error, "pgcode", "")).startswith(WRONG_VALUE):
             raise
