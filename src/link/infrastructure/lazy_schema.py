@@ -15,6 +15,8 @@ from link.infrastructure.connections import connect
 from link.infrastructure.settings import source_settings, timeout_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import datajoint as dj
 
 
@@ -27,6 +29,7 @@ class LazySchema(_Schema):
 
     `use_tls=True`: the line is encrypted, or refused before the password is sent; None, the default: encrypted where the
     server offers it. `tls_ca`, else LINK_TLS_CA: the file of a CA, with which certificate and host name are verified too.
+    `stores`: this server's object stores by name, as `stores` in DataJoint's configuration has them, instead of those there.
     `timeout`, else LINK_TIMEOUT: after how many seconds without a reply Link's own connections to this server are given up.
 
     Raises on first use: `SettingMissing`, `LoginFailed`, `ServerUnreachable`, `LineNotEncrypted`.
@@ -50,9 +53,13 @@ class LazySchema(_Schema):
         use_tls: bool | dict[str, Any] | None = None,
         tls_ca: str | None = None,
         timeout: float | None = None,
+        stores: Mapping[str, Any] | None = None,
     ) -> None:
         if host is None and (use_tls is not None or tls_ca):
             message = "use_tls and tls_ca go with a host; DataJoint's database.use_tls is for the user's own server"
+            raise ValueError(message)
+        if host is None and stores is not None:
+            message = "stores goes with a host; a connection has the stores of its own DataJoint configuration"
             raise ValueError(message)
         self.database: Any = schema_name
         self.context = context
@@ -64,6 +71,7 @@ class LazySchema(_Schema):
         self._given = connection
         self._live: dj.Connection | None = None
         self._registered = False
+        self._stores = stores
         self._settings: dict[str, Any] = {
             "port": port,
             "user": user,
@@ -90,7 +98,10 @@ class LazySchema(_Schema):
     def _open(self) -> dj.Connection:
         if self.host is None:
             return self._own()
-        return connect(source_settings(self.host, **self._settings))
+        connection = connect(source_settings(self.host, **self._settings))
+        if self._stores is not None:
+            connection._config.stores = dict(self._stores)
+        return connection
 
     def _own(self) -> dj.Connection:
         """Return the connection of DataJoint's configuration, which does not exist in its thread-safe mode."""

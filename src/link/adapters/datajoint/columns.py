@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from link.adapters.datajoint import codecs
+from link.adapters.datajoint import codecs, stored_codecs
 from link.adapters.datajoint.found import Mark
 from link.adapters.datajoint.model import Column, Default, Kind
 from link.domain.errors import ColumnNotSupported
@@ -46,6 +46,8 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
         ColumnNotSupported: its values are not known to arrive exactly.
     """
     mark = Mark.split(found.comment)
+    if stored_codecs.is_stored(mark.type):
+        return _stored_column(table, found, mark, in_key=in_key)
     kind = kinds.get(found.base)
     if objection := _objection(found, mark.type, kind, in_key=in_key):
         raise ColumnNotSupported(
@@ -71,6 +73,26 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
         labels=found.labels,
         charset=found.charset,
         collation=found.collation,
+    )
+
+
+def _stored_column(table: str, found: FoundColumn, mark: Mark, *, in_key: bool) -> Column:
+    """Return a column whose values are in an object store: JSON on every server, MariaDB's being text."""
+    addressing, reason = stored_codecs.addressing(mark.type)
+    if found.base not in {"json", "jsonb", "longtext"}:
+        reason = "its mark does not fit its type"
+    if addressing is None or reason or in_key:
+        raise ColumnNotSupported(table=table, column=found.name, type=mark.type, reason=reason or "it cannot be a key")
+    return Column(
+        name=found.name,
+        kind=Kind.JSON,
+        native=found.native,
+        marker=mark.type,
+        comment=mark.comment,
+        nullable=found.nullable,
+        charset=found.charset,
+        collation=found.collation,
+        addressing=addressing,
     )
 
 

@@ -37,8 +37,8 @@ def test_a_comment_divides_and_joins_again(comment, type, rest):  # noqa: A002
 @pytest.mark.parametrize(
     ("base", "comment", "reason"),
     [
-        ("json", ":<object@>:", "store"),
-        ("json", ":<npy@s>:", "store"),
+        ("json", ":<unheard@s>:", "no codec <unheard>"),
+        ("longblob", ":<object@s>:", "does not fit"),
         ("longblob", ":<rig>:", "no codec of its name 'rig'"),
         ("longblob", ":<npy>:", "own codec <npy>"),
         ("longblob", ":blob@s:", "store"),
