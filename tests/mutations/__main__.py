@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import report
 from hunt import noticed
 from mutants import MUTANTS
+
+import report
 
 words = sys.argv[1:]
 chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]

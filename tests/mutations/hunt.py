@@ -44,7 +44,12 @@ class Copy:
             path.write_text(text.replace(edit.text, edit.replacement))
 
     def run(self, *command):
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LINK_FAULT_POINTS": "40",
+        }
         return subprocess.run(
             [sys.executable, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )

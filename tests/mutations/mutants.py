@@ -6,6 +6,8 @@ nothing by the tests of the use cases. A mutant of the SQL is looked for on real
 
 from __future__ import annotations
 
+import shlex
+
 from attrs import field, frozen
 
 USE_CASES, DOMAIN, MEMORY, SQL = "use_cases", "domain", "adapters/in_memory", "adapters/datajoint"
@@ -35,7 +37,7 @@ def in_memory(name, why, *edits):
 
 
 def on_servers(name, why, tests, *edits):
-    return Mutant(name=name, why=why, edits=tuple(Edit(*edit) for edit in edits), servers=tuple(tests.split()))
+    return Mutant(name=name, why=why, edits=tuple(Edit(*edit) for edit in edits), servers=tuple(shlex.split(tests)))
 
 
 LOOK = "            still = set(ports.local.present(keys))\n"
@@ -56,7 +58,11 @@ IN_MEMORY = [
     in_memory(
         "decision after the rows",
         "recorded in a transaction of its own: between the two another process abandons what is local already",
-        (f"{MEMORY}/local.py", f"{REFUSED}        change()\n", '        change()\n        with self.step("decide"):\n            pass\n' + REFUSED),
+        (
+            f"{MEMORY}/local.py",
+            f"{REFUSED}        change()\n",
+            '        change()\n        with self.step("decide"):\n            pass\n' + REFUSED,
+        ),
     ),
     in_memory(
         "steal",
@@ -70,7 +76,11 @@ IN_MEMORY = [
     in_memory(
         "steal lost rows",
         "a pull takes a lost row that another transfer is at work on",
-        (f"{MEMORY}/source.py", "if key in world.outbound and self._is_settled(key) and key not", "if key in world.outbound and key not"),
+        (
+            f"{MEMORY}/source.py",
+            "if key in world.outbound and self._is_settled(key) and key not",
+            "if key in world.outbound and key not",
+        ),
     ),
     in_memory(
         "blind release",
@@ -95,12 +105,20 @@ IN_MEMORY = [
     in_memory(
         "the lock alone",
         "a free lock is taken for a dead owner, who then commits",
-        (f"{USE_CASES}/recovery.py", ABANDON, "            outcome = Outcome.ABANDONED\n        except Busy:\n            continue\n"),
+        (
+            f"{USE_CASES}/recovery.py",
+            ABANDON,
+            "            outcome = Outcome.ABANDONED\n        except Busy:\n            continue\n",
+        ),
     ),
     in_memory(
         "busy is dead",
         "an owner in the middle of its commit is rolled back at the source",
-        (f"{USE_CASES}/recovery.py", "        except Busy:\n            continue\n", "        except Busy:\n            outcome = Outcome.ABANDONED\n"),
+        (
+            f"{USE_CASES}/recovery.py",
+            "        except Busy:\n            continue\n",
+            "        except Busy:\n            outcome = Outcome.ABANDONED\n",
+        ),
     ),
     in_memory(
         "two reads",
@@ -115,7 +133,11 @@ IN_MEMORY = [
     in_memory(
         "prune",
         "decisions are deleted once their transfer is closed",
-        (f"{MEMORY}/source.py", "                entry.is_open = False\n", "                entry.is_open = False\n                self.world.decisions.pop(transfer.id, None)\n"),
+        (
+            f"{MEMORY}/source.py",
+            "                entry.is_open = False\n",
+            "                entry.is_open = False\n                self.world.decisions.pop(transfer.id, None)\n",
+        ),
     ),
     in_memory(
         "no second pull",
@@ -125,7 +147,11 @@ IN_MEMORY = [
     in_memory(
         "no release of withdrawn approvals",
         "an approval whose request was withdrawn holds its row for ever",
-        (f"{DOMAIN}/planning.py", "    State.REQUEST_WITHDRAWN: Action.RELEASE_AND_TAKE,\n", "    State.REQUEST_WITHDRAWN: Action.HOLD_BACK,\n"),
+        (
+            f"{DOMAIN}/planning.py",
+            "    State.REQUEST_WITHDRAWN: Action.RELEASE_AND_TAKE,\n",
+            "    State.REQUEST_WITHDRAWN: Action.HOLD_BACK,\n",
+        ),
         (f"{USE_CASES}/refresh.py", "    released = release_withdrawn(ports)\n", "    released = 0\n"),
     ),
     in_memory(
@@ -169,14 +195,26 @@ IN_MEMORY = [
     in_memory(
         "transfers of another link",
         "recovery finishes transfers whose decisions are on another server",
-        (f"{MEMORY}/source.py", "                if entry.is_open and entry.link == self.link\n", "                if entry.is_open\n"),
+        (
+            f"{MEMORY}/source.py",
+            "                if entry.is_open and entry.link == self.link\n",
+            "                if entry.is_open\n",
+        ),
     ),
     in_memory(
         "counted ids",
         "ids are counted by each process and so used again: an old decision answers for a new transfer",
-        (f"{DOMAIN}/transfers.py", "    id: UUID = field(factory=uuid4)\n", "    id: UUID = field(factory=lambda: UUID(int=next(COUNTED[0])))\n"),
+        (
+            f"{DOMAIN}/transfers.py",
+            "    id: UUID = field(factory=uuid4)\n",
+            "    id: UUID = field(factory=lambda: UUID(int=next(COUNTED[0])))\n",
+        ),
         (f"{DOMAIN}/transfers.py", "class Operation(Enum):", "COUNTED = [iter(range(10**6))]\n\n\nclass Operation(Enum):"),
-        (f"{MEMORY}/run.py", "        self.world.alive.add(self.owner)\n", "        self.world.alive.add(self.owner)\n        COUNTED[0] = iter(range(10**6))\n"),
+        (
+            f"{MEMORY}/run.py",
+            "        self.world.alive.add(self.owner)\n",
+            "        self.world.alive.add(self.owner)\n        COUNTED[0] = iter(range(10**6))\n",
+        ),
         (f"{MEMORY}/run.py", "class Silence:", "from link.domain.transfers import COUNTED\n\n\nclass Silence:"),
     ),
     in_memory(
@@ -187,8 +225,16 @@ IN_MEMORY = [
     in_memory(
         "requests vanish",
         "a rolled-back pull releases a row whose deletion was requested meanwhile",
-        (f"{MEMORY}/source.py", "            approved = [key for key in mine if key in self.world.requested]\n", "            approved: list[Key] = []\n"),
-        (f"{MEMORY}/source.py", "            released = [key for key in mine if key not in self.world.requested]\n", "            released = mine\n"),
+        (
+            f"{MEMORY}/source.py",
+            "            approved = [key for key in mine if key in self.world.requested]\n",
+            "            approved: list[Key] = []\n",
+        ),
+        (
+            f"{MEMORY}/source.py",
+            "            released = [key for key in mine if key not in self.world.requested]\n",
+            "            released = mine\n",
+        ),
     ),
     in_memory(
         "approved rows are taken again",
@@ -198,7 +244,11 @@ IN_MEMORY = [
     in_memory(
         "partial marks",
         "a delete goes on although somebody else is at work on some of its rows",
-        (f"{USE_CASES}/delete.py", "        if ports.outbound.mark(transfer, batch) != len(batch):\n", "        if ports.outbound.mark(transfer, batch) < 0:\n"),
+        (
+            f"{USE_CASES}/delete.py",
+            "        if ports.outbound.mark(transfer, batch) != len(batch):\n",
+            "        if ports.outbound.mark(transfer, batch) < 0:\n",
+        ),
     ),
     in_memory(
         "finishing a closed transfer",
@@ -208,12 +258,20 @@ IN_MEMORY = [
     in_memory(
         "one look",
         "two servers are not seen at one instant; what seems to be local only is left behind",
-        (f"{USE_CASES}/looking.py", "    unsure = [position for position, seen in enumerate(evidence) if classify(seen) in SURPRISING]\n", "    unsure: list[int] = []\n"),
+        (
+            f"{USE_CASES}/looking.py",
+            "    unsure = [position for position, seen in enumerate(evidence) if classify(seen) in SURPRISING]\n",
+            "    unsure: list[int] = []\n",
+        ),
     ),
     in_memory(
         "approval without a decision",
         "a lost row is approved while another process brings it back",
-        (f"{USE_CASES}/recovery.py", "    return finish(ports, transfer, Outcome.DONE)\n", "    settled = ports.outbound.give_up(transfer, keys) or Settled()\n    ports.outbound.close(transfer)\n    return settled\n"),
+        (
+            f"{USE_CASES}/recovery.py",
+            "    return finish(ports, transfer, Outcome.DONE)\n",
+            "    settled = ports.outbound.give_up(transfer, keys) or Settled()\n    ports.outbound.close(transfer)\n    return settled\n",
+        ),
     ),
     in_memory(
         "overwrite",
@@ -232,23 +290,40 @@ IN_MEMORY = [
     in_memory(
         "more than was shown",
         "a delete takes rows along that nobody has seen and confirmed",
-        (f"{MEMORY}/local.py", "            if confirmed is not None and found.exceeds(confirmed):\n", "            if False:\n"),
+        (
+            f"{MEMORY}/local.py",
+            "            if confirmed is not None and found.exceeds(confirmed):\n",
+            "            if False:\n",
+        ),
     ),
     in_memory(
         "no recovery",
         "what was interrupted stays open",
-        (f"{USE_CASES}/recovery.py", "    for found in ports.outbound.open_transfers():\n", "    for found in ports.outbound.open_transfers()[:0]:\n"),
+        (
+            f"{USE_CASES}/recovery.py",
+            "    for found in ports.outbound.open_transfers():\n",
+            "    for found in ports.outbound.open_transfers()[:0]:\n",
+        ),
     ),
     in_memory(
         "a failure is a rollback",
         "a lost reply to COMMIT is taken for a commit that did not happen",
-        (f"{USE_CASES}/recovery.py", "        outcome = ports.local.abandon(transfer)\n        settled", "        outcome = Outcome.ABANDONED\n        settled"),
+        (
+            f"{USE_CASES}/recovery.py",
+            "        outcome = ports.local.abandon(transfer)\n        settled",
+            "        outcome = Outcome.ABANDONED\n        settled",
+        ),
     ),
 ]
 
 PG = "--pairs postgresql-to-postgresql"
 MARIADB = "--pairs mariadb-to-mariadb"
-RACES, GUARD, CONTRACT = "tests/integration/test_races.py", "tests/integration/test_guard.py", "tests/integration/test_contract.py"
+RACES, GUARD, CONTRACT = (
+    "tests/integration/test_races.py",
+    "tests/integration/test_guard.py",
+    "tests/integration/test_contract.py",
+)
+FAULTS = "tests/integration/test_faults.py"
 KILLED = "tests/integration/test_interruptions.py"
 
 ON_SERVERS = [
@@ -267,7 +342,11 @@ ON_SERVERS = [
             "                self._decide(session, transfer, Outcome.ABANDONED)\n",
             "                found = self._decided(session, transfer)\n                return found\n",
         ),
-        (f"{SQL}/local.py", "        return Outcome(found[0][0])\n", "        return Outcome(found[0][0]) if found else Outcome.ABANDONED\n"),
+        (
+            f"{SQL}/local.py",
+            "        return Outcome(found[0][0])\n",
+            "        return Outcome(found[0][0]) if found else Outcome.ABANDONED\n",
+        ),
     ),
     on_servers(
         "SQL: NOT EXISTS (… open …)",
@@ -288,14 +367,18 @@ ON_SERVERS = [
     on_servers(
         "SQL: two snapshots",
         "READ COMMITTED on PostgreSQL: a master of one version with a part of the next",
-        f"{RACES} {PG} -k snapshot",
+        f"{FAULTS} -k one_snapshot",
         (f"{SQL}/dialect.py", '"BEGIN ISOLATION LEVEL REPEATABLE READ"', '"BEGIN ISOLATION LEVEL READ COMMITTED"'),
     ),
     on_servers(
         "SQL: transfers of another link",
         "as above, in SQL",
         f"{RACES} {PG}",
-        (f"{SQL}/outbound.py", 'f" WHERE link = {speech.uuid} AND closed IS NULL', 'f" WHERE link <> {speech.uuid} OR closed IS NULL'),
+        (
+            f"{SQL}/outbound.py",
+            'f" WHERE link = {speech.uuid} AND closed IS NULL',
+            'f" WHERE link <> {speech.uuid} OR closed IS NULL',
+        ),
     ),
     on_servers(
         "SQL: guard off, PostgreSQL",
@@ -321,9 +404,8 @@ ON_SERVERS = [
         f"{KILLED} --pairs postgresql-to-mariadb",
         (
             f"{SQL}/session.py",
-            "            cursor = self.connection.adapter.get_cursor(self.connection._conn)\n            cursor.execute(statement, tuple(args))\n",
+            "            with watched(self.connection):\n                cursor.execute(statement, tuple(args))\n",
             "            try:\n"
-            "                cursor = self.connection.adapter.get_cursor(self.connection._conn)\n"
             "                cursor.execute(statement, tuple(args))\n"
             "            except Exception:\n"
             "                self.connection.connect()\n"
@@ -332,10 +414,68 @@ ON_SERVERS = [
         ),
     ),
     on_servers(
-        "SQL: no count after the copy",
-        "a trigger at lab L that drops rows leaves registrations without copies, unnoticed",
-        f"tests/integration/test_errors.py {PG}",
-        (f"{SQL}/local.py", "        if found != expected:\n", "        if False:\n"),
+        "SQL: taken again and not held",
+        "a row whose approval lab S has deleted is pulled again, and lab S deletes it under the local row",
+        f"{FAULTS} -k takes_approvals_back",
+        (f"{SQL}/outbound.py", ' AND {unflagged}", hold=True)', ' AND {unflagged}")'),
+    ),
+    on_servers(
+        "SQL: register after read",
+        "rows are read, then registered: what lab S deletes in between is copied all the same",
+        f"{FAULTS} -k deletes-pull",
+        (
+            f"{USE_CASES}/pull.py",
+            "        chunk = ports.outbound.register(transfer, fresh, lost)\n",
+            "        chunk = ports.source.read([*fresh, *lost])\n        ports.outbound.register(transfer, fresh, lost)\n",
+        ),
+    ),
+    on_servers(
+        "SQL: the lock alone",
+        "as above, in SQL",
+        f"{FAULTS} -k recover_meanwhile-pull",
+        (
+            f"{USE_CASES}/recovery.py",
+            ABANDON,
+            "            outcome = Outcome.ABANDONED\n        except Busy:\n            continue\n",
+        ),
+    ),
+    on_servers(
+        "SQL: no recovery",
+        "as above, on servers",
+        f"{FAULTS} -k kill_before",
+        (
+            f"{USE_CASES}/recovery.py",
+            "    for found in ports.outbound.open_transfers():\n",
+            "    for found in ports.outbound.open_transfers()[:0]:\n",
+        ),
+    ),
+    on_servers(
+        "SQL: counted ids",
+        "ids are counted by each process and so used again",
+        f"{FAULTS} -k kill_before",
+        (
+            f"{DOMAIN}/transfers.py",
+            "    id: UUID = field(factory=uuid4)\n",
+            "    id: UUID = field(factory=lambda: UUID(int=next(COUNTED)))\n",
+        ),
+        (f"{DOMAIN}/transfers.py", "class Operation(Enum):", "COUNTED = iter(range(10**6))\n\n\nclass Operation(Enum):"),
+    ),
+    on_servers(
+        "SQL: blind release",
+        "finishing gives registrations up without looking at the local table",
+        f"{CONTRACT} {PG}",
+        (f"{USE_CASES}/recovery.py", LOOK, BLIND),
+    ),
+    on_servers(
+        "SQL: errors outside the seam",
+        "a connection that dies while DataJoint works out a cascade ends in an error that is not Link's",
+        f"{FAULTS} -k kill_local-delete",
+        (
+            f"{SQL}/cascade.py",
+            "        with session.translating():\n            expression",
+            "        with nullcontext():\n            expression",
+        ),
+        (f"{SQL}/cascade.py", "from contextlib import contextmanager", "from contextlib import contextmanager, nullcontext"),
     ),
 ]
 

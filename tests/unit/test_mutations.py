@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "mutations"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "mutations"))
 from hunt import noticed
 from mutants import IN_MEMORY, MUTANTS
+
+ROOT = Path(__file__).parents[2]
 
 QUICK = {"no decision", "read, not fence", "the lock alone", "close before commit", "two snapshots", "prune", "guard off"}
 

@@ -13,8 +13,10 @@ from link.infrastructure import connections
 
 @contextmanager
 def at_statements(before, after=lambda *_: None):
-    """Call `before(connection, statement)` and `after(connection, statement)` around each statement; `connection` is None
-    where one is about to be opened. Calls made by these two are not stopped at."""
+    """Call `before(connection, statement)` and `after(connection, statement)` around each statement.
+
+    `connection` is None where one is about to be opened. Calls made by these two are not stopped at.
+    """
     inside = []
 
     def stopped(original, connection_of, statement_of):
@@ -33,7 +35,7 @@ def at_statements(before, after=lambda *_: None):
         (Session, "execute", lambda self, *_: self.connection, lambda _self, statement, *_: statement),
         (wire_postgresql, "_copy", lambda session, *_: session.connection, lambda _session, statement, _batch: statement),
         (dj.Connection, "_execute_query", lambda self, *_: self, lambda _self, _cursor, query, *_: query),
-        (connections, "private_connection", lambda _known: None, lambda _known: "CONNECT"),
+        (connections, "private_connection", lambda *_: None, lambda *_: "CONNECT"),
     ]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _, _ in places]
     for (owner, name, *readers), (_, _, original) in zip(places, originals, strict=True):

@@ -58,7 +58,7 @@ def fork(call):
 
 def kill_before(stage, call, at):
     """Kill the process before its statement number `at`; return whether there was one."""
-    return _killed(stage, call, at, lambda child: None)
+    return _killed(stage, call, at, lambda _child: None)
 
 
 def kill_while_sent(stage, call, at):

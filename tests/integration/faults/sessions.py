@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from hooks import at_statements
 
-from link.adapters.datajoint import line
 
 class Owner:
     """Counts the statements of an operation and knows the connections that it has."""
@@ -35,20 +34,24 @@ class Owner:
         if connection is not None:
             watch.kill(connection.connection_id)
 
+
 def kill_source(stage, call, at):
     owner = Owner(stage)
     return owner.run(call, at, lambda: owner.kill(stage.lab_s, stage.watch_s))
+
 
 def kill_local(stage, call, at):
     owner = Owner(stage)
     return owner.run(call, at, lambda: owner.kill(stage.lab_l, stage.watch_l))
 
+
 def kill_both(stage, call, at):
     owner = Owner(stage)
     return owner.run(call, at, lambda: (owner.kill(stage.lab_s, stage.watch_s), owner.kill(stage.lab_l, stage.watch_l)))
 
+
 def recover_meanwhile(stage, call, at):
-    """The owner lives, its source session is gone and its locks are free: another process recovers, lab S deletes what it can."""
+    """Let the owner live without source session and locks, while another process recovers and lab S deletes what it can."""
     owner = Owner(stage)
 
     def meanwhile():
@@ -64,11 +67,13 @@ def recover_meanwhile(stage, call, at):
 
     return owner.run(call, at, meanwhile)
 
+
 def _free_locks(connection):
     release = "pg_advisory_unlock_all" if connection.adapter.backend == "postgresql" else "RELEASE_ALL_LOCKS"
     with suppress(Exception), connection._conn.cursor() as cursor:  # its line may be gone
         cursor.execute(f"SELECT {release}()")
         cursor.fetchall()
+
 
 def another_call(stage, call, at):
     """Another process, for which the owner looks dead, pulls, and then deletes, in the middle of the owner's operation."""
@@ -83,5 +88,3 @@ def another_call(stage, call, at):
         stage.look()
 
     return owner.run(call, at, meanwhile)
-
-__all__ = ["LinkError", "another_call", "kill_both", "kill_local", "kill_source", "line", "recover_meanwhile"]

@@ -109,16 +109,24 @@ class Watch:
             return {row[0] for row in self.query("SELECT pid FROM pg_stat_activity WHERE usename = %s", (user,))}
         return {row[0] for row in self.query("SELECT id FROM information_schema.processlist WHERE user = %s", (user,))}
 
+    def busy(self):
+        """Say what every session is doing."""
+        if self.server.backend == "postgresql":
+            return self.query("SELECT pid, usename, state, query FROM pg_stat_activity WHERE usename IS NOT NULL")
+        return self.query("SELECT id, user, command, time, state, info FROM information_schema.processlist")
+
 
 class Stage:
     """The labs, their linked table `Item`, and the states that operations start from."""
 
     def __init__(self, pair, *, through=None):
+        self._settings = line.SETTINGS
         line.SETTINGS = {backend: tuple(_short(text) for text in texts) for backend, texts in line.SETTINGS.items()}
         self.lab_s, self.lab_l = make_lab_s(servers.get(pair[0], "source")), make_lab_l(servers.get(pair[1], "local"))
         self.watch_s, self.watch_l = Watch(self.lab_s.server), Watch(self.lab_l.server)
         self.ports = through or {server.port: server.port for server in (self.lab_s.server, self.lab_l.server)}
         self._connections, self._saved, self.expected, self.observed = [], {}, {}, 0
+        self.keys = KEYS
         self._declare_source()
         self.item, self.other = self.linked(), self.linked()
         self.item.heading  # noqa: B018 - declares the local table
@@ -139,7 +147,9 @@ class Stage:
         server = lab.server
         settings = {"database__name": server.database_name, "safemode": False}
         port = self.ports[server.port]
-        instance = dj.Instance(server.host, account.user, account.password, port, backend=server.backend, use_tls=False, **settings)
+        instance = dj.Instance(
+            server.host, account.user, account.password, port, backend=server.backend, use_tls=False, **settings
+        )
         self._connections.append(instance.connection)
         return instance.connection
 
@@ -219,7 +229,7 @@ class Stage:
         connection = self.lab_s.server.raw(self.lab_s.server.admin)
         try:
             with connection.cursor() as cursor:
-                for statement in self._deletes(key):
+                for statement in [self._patience(), "BEGIN", *self.deletes(key), "COMMIT"]:
                     cursor.execute(statement)
         except (psycopg2.Error, pymysql.Error):
             return False
@@ -228,11 +238,15 @@ class Stage:
         finally:
             connection.close()  # rolls back what was not committed
 
-    def _deletes(self, key):
-        short = "SET lock_timeout = '100ms'" if self.lab_s.server.backend == "postgresql" else "SET innodb_lock_wait_timeout = 1"
+    def deletes(self, key):
+        """Return what DataJoint's delete of a source row comes to."""
         names = [self.outbound(name) for name in reversed(OUTBOUND[3:])] + [self.outbound()]
         names += [self.lab_s.table(name) for name in reversed(SOURCE)]
-        return [short, "BEGIN", *(f"DELETE FROM {name} WHERE item = {key}" for name in names), "COMMIT"]
+        return [f"DELETE FROM {name} WHERE item = {key}" for name in names]
+
+    def _patience(self):
+        postgresql = self.lab_s.server.backend == "postgresql"
+        return "SET lock_timeout = '100ms'" if postgresql else "SET innodb_lock_wait_timeout = 1"
 
     def withdraw(self, *keys):
         for key in keys:
@@ -285,7 +299,7 @@ class Stage:
     def _put(self, watch, tables):
         postgresql = watch.server.backend == "postgresql"
         watch.query("SET session_replication_role = replica" if postgresql else "SET foreign_key_checks = 0")
-        for table, rows in reversed(tables):
+        for table, _rows in reversed(tables):
             if table.endswith(("item_outbound`", 'item_outbound"')):
                 watch.query(f"UPDATE {table} SET link_held = NULL")
             watch.query(f"DELETE FROM {table}")
@@ -305,7 +319,15 @@ class Stage:
             if now[0] <= self.own[0] and now[1] <= self.own[1]:
                 return
             time.sleep(0.005)
-        raise AssertionError(f"sessions that do not end: {now}")
+        raise AssertionError(f"sessions that do not end: {self.watch_s.busy()} {self.watch_l.busy()}, not only {self.own}")
+
+    def statements(self, operation):
+        """Return the statements of an operation that starts from its prepared state."""
+        told = []
+        self.restore(operation)
+        with at_statements(lambda _connection, statement: told.append(statement)):
+            OPERATIONS[operation](self.item)
+        return told
 
     # ---- what there is
 
@@ -354,6 +376,11 @@ class Stage:
         seen = self.look()
         if seen.open or seen.outbound != seen.source or seen.local != seen.source - seen.approved:
             raise Violation(f"not settled: {seen}")
+        for key in sorted(seen.source):
+            if self.delete_at_source(key) is not (key in seen.approved):
+                raise Violation(
+                    f"{key}, {'approved' if key in seen.approved else 'held'}, seen {seen}: the guard let it go or kept it"
+                )
 
     def attempt(self, call):
         """Run an operation to which something happens; only Link's own errors may come of it."""
@@ -368,6 +395,7 @@ class Stage:
                 connection.close()
         self.watch_s.close()
         self.watch_l.close()
+        line.SETTINGS = self._settings
 
 
 def _short(setting):

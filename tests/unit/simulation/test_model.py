@@ -107,9 +107,7 @@ class Labs(RuleBasedStateMachine):
     def _faulted(self, operation, size, at, kind):
         steps = count(1)
         late = kind in {Fault.DELAY, Fault.DELAY_AND_DIE}
-        self.world.at_step = lambda _, step: (
-            kind if next(steps) == at and (not late or step.startswith("commit")) else None
-        )
+        self.world.at_step = lambda _, step: kind if next(steps) == at and (not late or step.startswith("commit")) else None
         try:
             operation(Run(self.world).ports(chunk=size, memory=size))
         except (LinkError, Death):

@@ -120,10 +120,10 @@ class DataJointOutbound:
             self._open(tables, transfer, len(fresh) + len(lost))
             if fresh:
                 self._insert(tables, ident, fresh)
-                self.guard.hold(session, transfer.id)
             if lost:
                 unflagged = f"NOT {tables.flagged(tables.requested)} AND NOT {tables.flagged(tables.approved)}"
-                self._take(tables, ident, lost, f"{tables.settled} AND {unflagged}")
+                self._take(tables, ident, lost, f"{tables.settled} AND {unflagged}", hold=True)
+            self.guard.hold(session, transfer.id)
             place = f"{tables.outbound} o JOIN {{table}} t ON {tables.same('t', 'o')} WHERE o.{TRANSFER} = {speech.uuid}"
             return rows.read(tables, place, (ident,))
 
@@ -153,14 +153,17 @@ class DataJointOutbound:
             (ident, ident, *args),
         )
 
-    def _take(self, tables: SourceTables, ident: object, keys: Keys, condition: str) -> None:
-        """Put the rows of `keys` that meet `condition` under the transfer `ident`."""
+    def _take(self, tables: SourceTables, ident: object, keys: Keys, condition: str, *, hold: bool = False) -> None:
+        """Put the rows of `keys` that meet `condition` under the transfer `ident`.
+
+        To `hold` them is for rows that are going to be local again: one whose approval lab S has deleted is not held any more.
+        """
         session, speech = tables.session, dialect(tables.session)
         relation, args = self._relation(tables, keys)
         on = wire.key_join(session, tables.entity.master.key, "o")
-        change = f"{TRANSFER} = {speech.uuid}"
-        statement = speech.update(tables.outbound, "o", relation, on, change, condition)
-        session.query(statement, _update_args(session.backend, (ident,), args))
+        changes = [f"{TRANSFER} = {speech.uuid}", *([f"{HELD} = COALESCE(o.{HELD}, {speech.uuid})"] if hold else [])]
+        statement = speech.update(tables.outbound, "o", relation, on, ", ".join(changes), condition)
+        session.query(statement, _update_args(session.backend, (ident,) * len(changes), args))
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
         """Put the registrations of `keys` under the transfer; return how many of them are under it now."""
