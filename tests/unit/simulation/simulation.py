@@ -79,6 +79,7 @@ class Simulation:
         self.random, self.seed, self.steps = random.Random(seed), seed, steps
         self.world = World(at_step=self._at_step)
         self.memory = self.random.choice((1, 2))
+        self.world.unfit = {self.random.choice(KEYS)} if seed % 3 == 0 else set()
         self.over = False
         self.history = []
         self.by_hand = seed % 2 == 1
@@ -197,6 +198,8 @@ class Simulation:
         settled = {State.ABSENT, State.PULLED, State.DELETION_REQUESTED, State.DELETION_APPROVED}
         for key in KEYS:
             state = classify(self.world.evidence(key))
+            if state is State.IDLE and key in self.world.unfit:
+                continue
             if state not in settled and not (state is State.LOCAL_ONLY and key in self.made_up):
                 self._fail(f"{key} is stuck: {state}")
         if any(entry.is_open for entry in self.world.journal.values()):
