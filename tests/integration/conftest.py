@@ -86,7 +86,7 @@ def connect():
 def link(connect):
     """Return a function that links a class with the source table of its name."""
 
-    def make(lab_s, lab_l, cls=None, connection=None, **options):
+    def make(lab_s, lab_l, cls=None, connection=None, source_stores=None, **options):
         server = lab_s.server
         local = LazySchema(lab_l.local_schema, connection=connection or connect(lab_l, lab_l.user))
         source = LazySchema(
@@ -97,6 +97,7 @@ def link(connect):
             password=lab_s.link.password,
             backend=server.backend,
             database_name=server.database_name,
+            stores=source_stores,
         )
         options.setdefault("outbound", lab_s.outbound_schema)
         return Link(local, source, **options)(cls or type("Session", (), {}))

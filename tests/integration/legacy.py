@@ -1,4 +1,4 @@
-"""A real DataJoint 0.14.10 in an environment of its own, as many labs still run it."""
+"""Real DataJoint clients of older versions, each in an environment of its own, as many labs still run them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from servers import CACHE
 
-FOLDER = CACHE / "datajoint-0.14.10"
-PACKAGES = ["datajoint==0.14.10", "setuptools<81", "cryptography"]
+VERSIONS = {"0.14": "0.14.10", "0.13": "0.13.8"}
+PACKAGES = ["numpy<2", "setuptools<81", "cryptography"]
 HEAD = """
 import os, warnings
 warnings.simplefilter("ignore")
+os.environ["DJ_SUPPORT_ADAPTED_TYPES"] = os.environ["DJ_SUPPORT_FILEPATH_MANAGEMENT"] = "TRUE"
 import datajoint as dj
 dj.config["database.host"] = os.environ["LAB_HOST"]
 dj.config["database.port"] = int(os.environ["LAB_PORT"])
@@ -26,23 +27,29 @@ dj.conn(use_tls=False) if os.environ["LAB_TLS"] == "no" else dj.conn()
 """
 
 
-def python():
+def python(version="0.14"):
     """Return the environment's interpreter, made on first use; skip, or fail in CI, where it cannot be made."""
-    interpreter = FOLDER / "bin" / "python"
+    exact = VERSIONS[version]
+    folder = CACHE / f"datajoint-{exact}"
+    interpreter = folder / "bin" / "python"
     if not interpreter.exists():
         uv = shutil.which("uv")
-        steps = [["venv", "-q", str(FOLDER)], ["pip", "install", "-q", "--python", str(interpreter), *PACKAGES]]
+        packages = [f"datajoint=={exact}", *PACKAGES]
+        steps = [["venv", "-q", str(folder)], ["pip", "install", "-q", "--python", str(interpreter), *packages]]
         environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
         done = [subprocess.run([uv, *step], env=environment, capture_output=True, check=False) for step in steps] if uv else []
         if not done or any(step.returncode for step in done):
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            reason = "DataJoint 0.14.10 cannot be installed here"
+            shutil.rmtree(folder, ignore_errors=True)
+            reason = f"DataJoint {exact} cannot be installed here"
             pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
     return interpreter
 
 
-def run(script, lab, account):
-    """Run a script under DataJoint 0.14.10, connected as `account`; return what it printed, or raise with its error."""
+def run(script, lab, account, version="0.14", **more):
+    """Run a script under an older DataJoint, connected as `account`; return what it printed, or raise with its error.
+
+    `more` are environment variables of the script's.
+    """
     server = lab.server
     environment = {
         **os.environ,
@@ -53,9 +60,10 @@ def run(script, lab, account):
         "LAB_TLS": "no" if server.product.value == "mariadb" else "yes",
         "SOURCE": lab.source_schema,
         "OUTBOUND": lab.outbound_schema,
+        **more,
     }
     done = subprocess.run(
-        [str(python()), "-c", HEAD + script],
+        [str(python(version)), "-c", HEAD + script],
         env=environment,
         capture_output=True,
         text=True,

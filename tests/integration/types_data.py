@@ -62,6 +62,10 @@ DOUBLES = ("0.1", "1.7976931348623157e308", "-1.7976931348623157e308", "5e-324",
 FLOATS = ("0.1", "3.4028234663852886e38", "-3.4028234663852886e38", "1.401298464324817e-45", "1.1754943508222875e-38", "-1.1754943508222875e-38", "16777217", "0.3333333")  # fmt: skip
 JSONS = ('{"a": [1, 2.5, null, true], "b": "x\'y", "c": {"d": -9223372036854775808, "e": 1e-7}}', "[]", "null", '"\\\\"', '"é 😀"', "0.1", "18446744073709551615", "{}")  # fmt: skip
 BLOB = bytes(range(256)) + b"\r\n\\N\\.'%s\0"
+CODED = {
+    "blob": [(b"mYm\0A" + BLOB, "a blob"), (b"dj0\0\x02" + BLOB, "a blob"), (BLOB, "bytes that are no blob")],
+    "attach": [(b"a.txt\0" + BLOB, "a file"), (b"a.txt\0", "a file"), (BLOB[1:250], "bytes that are no attached file")],
+}
 
 
 def _mysql_text(name, ddl, **facts):
@@ -99,8 +103,8 @@ MYSQL_TYPES = (
     _json("json", JSONS, products=(MYSQL,)),
     _json("json", (*JSONS, "12345678901234567890123", Value('{"a": 1, "a": 2}', "two equal names").sql, '"\\u0000"'), products=(MARIADB,)),
     _mysql_bytes("`bytes`", "longblob", "bytes"),
-    _mysql_bytes("`<blob>`", "longblob", "<blob>"),
-    _mysql_bytes("`<attach>`", "longblob", "<attach>"),
+    Type(name="`<blob>`", ddl="longblob", shape="bytes", mark="<blob>", values=[Value(f"X'{value.hex()}'", label) for value, label in CODED["blob"]]),
+    Type(name="`<attach>`", ddl="longblob", shape="bytes", mark="<attach>", values=[Value(f"X'{value.hex()}'", label) for value, label in CODED["attach"]]),
     Type(name="`tinyint(1)`", ddl="tinyint(1)", shape="number", values=_signed(8)),
     Type(name="`tinyint unsigned`", ddl="tinyint unsigned", shape="number", values=_unsigned(8)),
     Type(name="`smallint unsigned`", ddl="smallint unsigned", shape="number", values=_unsigned(16)),
@@ -144,7 +148,6 @@ MYSQL_TYPES = (
     Type(name="`geometry`", ddl="geometry", shape="bytes"),
     Type(name="`uuid` of MariaDB", ddl="uuid", shape="bytes", products=(MARIADB,)),
     Type(name="`inet6`", ddl="inet6", shape="bytes", products=(MARIADB,)),
-    Type(name="`<blob@store>`", ddl="json", shape="json", mark="<blob@store>"),
 )  # fmt: skip
 
 
@@ -180,8 +183,8 @@ POSTGRESQL_TYPES = (
     _pg_json("`jsonb`", [(text, text) for text in JSONS] + [BIG_NUMBER]),
     _pg_json("`json`", [(text, text) for text in JSONS] + [BIG_NUMBER, ('{"a": 1, "a": 2}', "two equal names"), ('"\\u0000"', "NUL characters")]),
     _pg_bytes("`bytes`", "bytes"),
-    _pg_bytes("`<blob>`", "<blob>"),
-    _pg_bytes("`<attach>`", "<attach>"),
+    Type(name="`<blob>`", ddl="bytea", shape="bytes", mark="<blob>", values=[Value(f"'\\x{value.hex()}'", label) for value, label in CODED["blob"]]),
+    Type(name="`<attach>`", ddl="bytea", shape="bytes", mark="<attach>", values=[Value(f"'\\x{value.hex()}'", label) for value, label in CODED["attach"]]),
     _pg_text("`varchar`", "varchar"),
     _pg_text("`text`", "text"),
     _pg_text('`text COLLATE "C"`', 'text COLLATE "C"'),
@@ -201,7 +204,6 @@ POSTGRESQL_TYPES = (
     Type(name="arrays", ddl="integer[]", shape="bytes"),
     Type(name="`inet`", ddl="inet", shape="bytes"),
     Type(name="`bit varying`", ddl="bit varying(3)", shape="bytes"),
-    Type(name="`<blob@store>`", ddl="jsonb", shape="json", mark="<blob@store>"),
 )  # fmt: skip
 
 

@@ -117,6 +117,26 @@ class LoginFailed(LinkError):
 
 
 @error_class
+class LineNotEncrypted(LinkError):
+    """There is no encrypted line to a server."""
+
+    server: str
+    detail: str
+
+    def what(self) -> str:
+        return f"No encrypted line to {self.server} on the terms asked for: {self.detail}."
+
+    def standing(self) -> str:
+        return "The password was not sent."
+
+    def advice(self) -> str:
+        return (
+            "Let its admin switch TLS on, name the file of the CA that signed its certificate (tls_ca= or LINK_TLS_CA), "
+            "or pass use_tls=False on a line that nobody else can listen to."
+        )
+
+
+@error_class
 class PrivilegeMissing(LinkError):
     """A privilege is missing."""
 
@@ -204,12 +224,13 @@ class ColumnNotSupported(NotLinkable):
 
     column: str
     type: str
+    instead: str = ""
 
     def what(self) -> str:
         return f"Column {self.column!r} ({self.type}) of table {self.table} cannot be copied exactly: {self.reason}."
 
     def advice(self) -> str:
-        return "Give the column another type at the source (docs/types.md lists them), or move it to a table of its own."
+        return self.instead or "Give the column another type at the source (docs/types.md), or move it to a table of its own."
 
 
 @error_class
@@ -270,6 +291,128 @@ class LegacyOutbound(LinkError):
 
     def advice(self) -> str:
         return "Finish what is open there with 0.11, then give this link another outbound schema (LINK_OUTBOUND or outbound=)."
+
+
+# ---- object stores
+
+
+@error_class
+class StoreNotMapped(ColumnNotSupported):
+    """A column keeps its values in an object store that no local store is named for."""
+
+    store: str
+
+    def advice(self) -> str:
+        return f"Pass stores={{'<a local store>': {self.store!r}}} to Link."
+
+
+@error_class
+class StoreNotConfigured(LinkError):
+    """An object store is not configured, or not rightly."""
+
+    store: str
+    side: str
+    """`local` or `source`."""
+    column: str
+    """The column that needs it, with its table."""
+    detail: str
+
+    def what(self) -> str:
+        return (
+            f"Store {self.store!r} of the {self.side} side, which column {self.column} needs, cannot be used: {self.detail}."
+        )
+
+    def advice(self) -> str:
+        where = "DataJoint's configuration (stores.<name>)"
+        if self.side == "source":
+            where = f"stores={{{self.store!r}: {{...}}}} of the source's LazySchema, or in {where}"
+        return f"Set it up in {where}."
+
+
+@error_class
+class StoreNotAccessible(LinkError):
+    """An object store cannot be reached, read or written."""
+
+    store: str
+    side: str
+    place: str
+    """The folder, or the bucket and prefix."""
+    action: str
+    detail: str
+
+    def what(self) -> str:
+        return f"Store {self.store!r} of the {self.side} side cannot be {self.action} at {self.place}: {self.detail}."
+
+    def standing(self) -> str:
+        return "The chunk it was about is in neither table; earlier chunks of this pull stay."
+
+    def advice(self) -> str:
+        return f"Check the store's settings, the rights on {self.place} and the room there, then pull again."
+
+
+@error_class
+class StoresCollide(LinkError):
+    """Two labs' schemas of one name share a place in one object store."""
+
+    store: str
+    source_store: str
+    place: str
+    schema: str
+
+    def what(self) -> str:
+        return (
+            f"The local store {self.store!r} and the source's {self.source_store!r} are both {self.place}, and both schemas"
+            f" are named {self.schema!r}: each side's garbage collection would remove the other one's objects."
+        )
+
+    def advice(self) -> str:
+        return "Give the local store a place of its own, or the local schema another name."
+
+
+@error_class
+class ObjectMissing(LinkError):
+    """An object that a source row names is not in its store."""
+
+    table: str
+    column: str
+    store: str
+    path: str
+
+    def what(self) -> str:
+        return f"Object {self.path!r} of column {self.column!r} of {self.table} is not in the source's store {self.store!r}."
+
+    def standing(self) -> str:
+        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+
+    def advice(self) -> str:
+        return "Tell lab S; a pull restricted to other rows goes on without it."
+
+
+@error_class
+class ObjectDamaged(ObjectMissing):
+    """An object is not what was recorded of it."""
+
+    expected: str
+    found: str
+
+    def what(self) -> str:
+        return (
+            f"Object {self.path!r} of column {self.column!r} of {self.table} in store {self.store!r} is not what its row says:"
+            f" {self.found} instead of {self.expected}."
+        )
+
+
+@error_class
+class ObjectInTheWay(ObjectMissing):
+    """The local store has another file where a source's file would go."""
+
+    def what(self) -> str:
+        return (
+            f"The local store {self.store!r} has another file at {self.path!r}, where {self.column!r} of {self.table} points."
+        )
+
+    def advice(self) -> str:
+        return "Nothing is overwritten: map the source's store to a local store of its own."
 
 
 # ---- operations

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from datajoint.utils import to_camel_case, user_choice
 
 from link.adapters.datajoint import catalog, declaration, layout, linking, snapshot
+from link.adapters.datajoint.carrier import Carrier
 from link.adapters.datajoint.evidence import SourceTables
 from link.adapters.datajoint.line import Line
 from link.adapters.datajoint.local import DataJointLocal
@@ -27,7 +28,7 @@ from link.infrastructure.operations import Place
 from link.infrastructure.progress import Bar
 from link.infrastructure.settings import from_environment
 from link.use_cases.delete import delete, release_lost
-from link.use_cases.ports import Ports
+from link.use_cases.ports import NothingStored, Ports
 from link.use_cases.pull import pull
 from link.use_cases.refresh import refresh
 
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
 
     from link.adapters.datajoint.model import EntityModel
     from link.adapters.datajoint.session import Session
+    from link.adapters.datajoint.stores import StoreMap
     from link.infrastructure.lazy_schema import LazySchema
-    from link.use_cases.ports import Removal
+    from link.use_cases.ports import Objects, Removal
     from link.use_cases.results import DeleteResult, PullResult, RefreshResult
 
 
@@ -49,6 +51,7 @@ class LinkConfig:
     class_name: str
     local: LazySchema
     source: LazySchema
+    stores: StoreMap
     outbound: str | None
     allow_direct_insert: bool
 
@@ -111,7 +114,7 @@ class LinkOperations:
             outbound = self.outbound_schema
             entity = self._source_entity(run.source.session)
             source = f"{self.config.source.host}/{entity.master.schema}.{entity.master.name}"
-            linking.declare(run.local.session, entity, source, outbound)
+            linking.declare(run.local.session, self.config.stores.declared(entity), source, outbound)
             linked = linking.read_linked(run.local.session, self.config.class_name)
         if linked is None:
             raise AssertionError
@@ -203,8 +206,8 @@ class LinkOperations:
         local, source = self.config.local, self.config.source
         run = _Run(
             owner,
-            Line(open=lambda: connections.session(local.connection, local.database), owner=owner),
-            Line(open=lambda: connections.session(source.raw_connection, self.outbound_schema), owner=owner),
+            Line(open=lambda: connections.session(local.connection, local.database, local.timeout), owner=owner),
+            Line(open=lambda: connections.session(source.raw_connection, self.outbound_schema, source.timeout), owner=owner),
         )
         try:
             yield run
@@ -238,10 +241,21 @@ class LinkOperations:
                 copies=linking.local_declaration(run.local.session, linked),
             ),
             progress=Bar(),
+            objects=self._objects(run, entity),
             owner=run.owner,
             clock=time.monotonic,
             chunk=self.chunk,
         )
+
+    def _objects(self, run: _Run, entity: EntityModel) -> Objects:
+        if not entity.has_objects:
+            return NothingStored()
+
+        def beat() -> None:
+            for line in (run.local, run.source):
+                line.session.query("SELECT 1")
+
+        return Carrier(stores=self.config.stores, entity=entity, session=lambda: run.local.session, beat=beat)
 
     def _claim(self, run: _Run, linked: linking.Linked) -> linking.Claim:
         session = run.local.session

@@ -8,62 +8,67 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import datajoint as dj
-from datajoint.instance import Instance
+from datajoint.settings import _create_config
 
+from link.adapters.datajoint.driver import TimedConnection
 from link.adapters.datajoint.session import Session
 from link.adapters.datajoint.translation import translate
-from link.domain.errors import LoginFailed, ServerUnreachable
+from link.domain.errors import LineNotEncrypted, LoginFailed, ServerUnreachable
+from link.infrastructure.settings import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import datajoint as dj
+
+    from link.adapters.datajoint.driver import Tls
     from link.infrastructure.settings import ConnectionSettings
 
-    Tls = bool | dict[str, object] | None
-
+_TLS_TEXT = re.compile(r"ssl|tls|certificate", re.IGNORECASE)
 _REFUSED_CODES = frozenset({1044, 1045, 1698})
 _REFUSED_TEXT = re.compile(r'authentication failed|no password supplied|role ".*" does not exist|is not permitted to log in')
 
 
-def connect(settings: ConnectionSettings) -> dj.Connection:
+def connect(settings: ConnectionSettings) -> TimedConnection:
     """Open a connection to a source, for the user to browse; it takes nothing from DataJoint's own settings."""
+    config = _create_config()
+    config.database.backend, config.database.name = settings.backend, settings.database_name
+    config.database.host, config.database.port = settings.host, settings.port
+    config.database.user, config.database.password = settings.user, None  # else DJ_USER and DJ_PASS, the local server's
 
-    def dial(use_tls: Tls) -> dj.Connection:
-        return Instance(
+    def dial(use_tls: Tls) -> TimedConnection:
+        return TimedConnection(
             settings.host,
             settings.user,
             settings.password,
             settings.port,
             use_tls,
-            settings.backend,
-            database__name=settings.database_name,
-            database__user=settings.user,
-            database__password=None,  # else DJ_PASS, the local server's
-            database__host=settings.host,
-        ).connection
+            backend=settings.backend,
+            config=config,
+            timeout=settings.timeout,
+        )
 
     return _dialled(dial, settings.use_tls, f"{settings.host}:{settings.port}", settings.user)
 
 
-def private_connection(known: dj.Connection) -> dj.Connection:
+def private_connection(known: dj.Connection, timeout: float) -> TimedConnection:
     """Open another session with the settings of a connection, which never reconnects by itself."""
     info, backend = known.conn_info, known.adapter.backend
     config = known._config.model_copy(deep=True)
     config.database.reconnect = False
     config.database.name = info["database_name"] if backend == "postgresql" else None  # DataJoint warns on the MySQL family
 
-    def dial(use_tls: Tls) -> dj.Connection:
-        return dj.Connection(
-            info["host"], info["user"], info["passwd"], info["port"], use_tls, backend=backend, config_override=config
+    def dial(use_tls: Tls) -> TimedConnection:
+        return TimedConnection(
+            info["host"], info["user"], info["passwd"], info["port"], use_tls, backend=backend, config=config, timeout=timeout
         )
 
     return _dialled(dial, info["ssl_input"], f"{info['host']}:{info['port']}", info["user"])
 
 
-def session(known: dj.Connection, schema: str) -> Session:
+def session(known: dj.Connection, schema: str, timeout: float = TIMEOUT) -> Session:
     """Open a session of the protocol, with the settings of a connection, working in `schema`."""
-    opened = Session(connection=private_connection(known), translate=translate, schema=schema)
+    opened = Session(connection=private_connection(known, timeout), translate=translate, schema=schema)
     if opened.backend == "mysql":
         opened.query(f"USE {opened.quote(schema)}")  # MySQL wants one where a statement changes one of several tables
         opened.mariadb = "mariadb" in str(opened.query("SELECT @@version")[0][0]).lower()
@@ -75,7 +80,7 @@ def browsing(known: dj.Connection, schema: str) -> Session:
     return Session(connection=known, translate=translate, schema=schema)
 
 
-def _dialled(dial: Callable[[Tls], dj.Connection], use_tls: Tls, server: str, user: str) -> dj.Connection:
+def _dialled(dial: Callable[[Tls], TimedConnection], use_tls: Tls, server: str, user: str) -> TimedConnection:
     """Connect; without a word on TLS, try it first, and go without it only where TLS is what failed.
 
     DataJoint by itself goes without it after any error, and so tries a wrong password twice, the second time in the open.
@@ -88,7 +93,7 @@ def _dialled(dial: Callable[[Tls], dj.Connection], use_tls: Tls, server: str, us
                 return dial(attempt)
         except Exception as error:  # noqa: BLE001, PERF203 - drivers raise what they like; two rounds at most
             failure = _translated(error, server, user)
-            if isinstance(failure, LoginFailed) or not re.search("ssl|tls", str(error), re.IGNORECASE):
+            if not isinstance(failure, LineNotEncrypted):
                 break
     raise failure or AssertionError
 
@@ -112,4 +117,6 @@ def _translated(error: Exception, server: str, user: str) -> Exception:
     text = " ".join(str(part) for part in error.args).strip() or type(error).__name__
     if (error.args and error.args[0] in _REFUSED_CODES) or _REFUSED_TEXT.search(text):
         return LoginFailed(server=server, user=user)
+    if _TLS_TEXT.search(text):
+        return LineNotEncrypted(server=server, detail=text.split("\n", 1)[0].rstrip("."))
     return ServerUnreachable(server=server, detail=text.split("\n", 1)[0].rstrip("."))

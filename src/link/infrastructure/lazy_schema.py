@@ -12,9 +12,11 @@ from datajoint.schemas import _Schema
 from link.adapters.datajoint import layout
 from link.domain.errors import WriteRefused
 from link.infrastructure.connections import connect
-from link.infrastructure.settings import source_settings
+from link.infrastructure.settings import source_settings, timeout_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import datajoint as dj
 
 
@@ -23,9 +25,14 @@ class LazySchema(_Schema):
 
     Without `host` and `connection` it lives on the user's own server, from DataJoint's configuration. With a `host` it takes
     nothing from there: `backend` is "mysql" unless said, `port` that backend's standard port; `user` and `password` come from
-    LINK_USER and LINK_PASS unless given. `database_name` is PostgreSQL's; `use_tls` is DataJoint's.
+    LINK_USER and LINK_PASS unless given. `database_name` is PostgreSQL's.
 
-    Raises on first use: `SettingMissing`, `LoginFailed`, `ServerUnreachable`.
+    `use_tls=True`: the line is encrypted, or refused before the password is sent; None, the default: encrypted where the
+    server offers it. `tls_ca`, else LINK_TLS_CA: the file of a CA, with which certificate and host name are verified too.
+    `stores`: this server's object stores by name, as `stores` in DataJoint's configuration has them, instead of those there.
+    `timeout`, else LINK_TIMEOUT: after how many seconds without a reply Link's own connections to this server are given up.
+
+    Raises on first use: `SettingMissing`, `LoginFailed`, `ServerUnreachable`, `LineNotEncrypted`.
     """
 
     def __init__(
@@ -43,8 +50,17 @@ class LazySchema(_Schema):
         password: str | None = None,
         backend: str | None = None,
         database_name: str | None = None,
-        use_tls: bool | None = None,
+        use_tls: bool | dict[str, Any] | None = None,
+        tls_ca: str | None = None,
+        timeout: float | None = None,
+        stores: Mapping[str, Any] | None = None,
     ) -> None:
+        if host is None and (use_tls is not None or tls_ca):
+            message = "use_tls and tls_ca go with a host; DataJoint's database.use_tls is for the user's own server"
+            raise ValueError(message)
+        if host is None and stores is not None:
+            message = "stores goes with a host; a connection has the stores of its own DataJoint configuration"
+            raise ValueError(message)
         self.database: Any = schema_name
         self.context = context
         self.create_schema = create_schema
@@ -55,6 +71,7 @@ class LazySchema(_Schema):
         self._given = connection
         self._live: dj.Connection | None = None
         self._registered = False
+        self._stores = stores
         self._settings: dict[str, Any] = {
             "port": port,
             "user": user,
@@ -62,6 +79,8 @@ class LazySchema(_Schema):
             "backend": backend,
             "database_name": database_name,
             "use_tls": use_tls,
+            "tls_ca": tls_ca,
+            "timeout": timeout,
         }
 
     @property
@@ -71,10 +90,18 @@ class LazySchema(_Schema):
             self._live = self._given or self._open()
         return self._live
 
+    @property
+    def timeout(self) -> float:
+        """After how many seconds without a reply a connection of Link's to this server is given up."""
+        return timeout_settings(self._settings["timeout"])
+
     def _open(self) -> dj.Connection:
         if self.host is None:
             return self._own()
-        return connect(source_settings(self.host, **self._settings))
+        connection = connect(source_settings(self.host, **self._settings))
+        if self._stores is not None:
+            connection._config.stores = dict(self._stores)
+        return connection
 
     def _own(self) -> dj.Connection:
         """Return the connection of DataJoint's configuration, which does not exist in its thread-safe mode."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from datajoint.table import Table
 
+from link.adapters.datajoint.stores import Side, StoreMap
 from link.infrastructure.composition import LinkConfig, LinkOperations
 from link.infrastructure.linked_table import LinkedMeta, LinkedTable
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 class Link:
     """Links the decorated class with the source table of the same name.
 
-    `stores` maps local to source stores for tables with stored objects; such tables are refused until those are supported.
+    `stores` names the local store for each of the source's stores that the table keeps values in: `{"local": "source"}`. Their
+    objects are copied, unless `objects` is "reference", for all of `stores` or for a local store in a mapping: then local rows
+    point at the source's own objects, and the local store must be the same place.
     `outbound` names the outbound schema (else LINK_OUTBOUND). `allow_direct_insert` lets the user insert rows of their own.
     Nothing connects before the class is used.
     """
@@ -30,12 +33,19 @@ class Link:
         source_schema: LazySchema,
         stores: Mapping[str, str] | None = None,
         *,
+        objects: str | Mapping[str, str] = "copy",
         outbound: str | None = None,
         allow_direct_insert: bool = False,
         operations: Callable[[LinkConfig], Operations] = LinkOperations,
     ) -> None:
         self._local, self._source = local_schema, source_schema
-        self.stores = dict(stores or {})
+        self._stores = StoreMap.of(
+            stores or {},
+            objects,
+            local=Side(name="local", config=lambda: local_schema.raw_connection._config),
+            source=Side(name="source", config=lambda: source_schema.raw_connection._config),
+            local_schema=local_schema.database,
+        )
         self._outbound = outbound
         self._allow_direct_insert = allow_direct_insert
         self._make_operations = operations
@@ -49,6 +59,7 @@ class Link:
             class_name=cls.__name__,
             local=self._local,
             source=self._source,
+            stores=self._stores,
             outbound=self._outbound,
             allow_direct_insert=self._allow_direct_insert,
         )

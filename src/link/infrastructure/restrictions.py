@@ -83,9 +83,37 @@ def restrict(expression: Any, restriction: Any, restrict_plainly: Callable[[Any]
     restriction = checked(expression, restriction)
     rows = _whole_keys(expression, restriction)
     if rows is None:
-        return restrict_plainly(restriction)
+        return restrict_plainly(_said(expression, restriction))
     names = expression.primary_key
     return wire.restricted(expression, wire.value_list(expression.connection, names, rows), names)
+
+
+def _said(expression: Any, restriction: Any) -> Any:
+    """Say in SQL what DataJoint 2.3 says wrongly on PostgreSQL: a UUID is an error there, a backslash matches nothing."""
+    if expression.connection.adapter.backend != "postgresql":
+        return restriction
+    if isinstance(restriction, dj.Not):
+        return dj.Not(_said(expression, restriction.restriction))
+    if isinstance(restriction, (list, tuple)):
+        said = [_said(expression, item) for item in restriction]
+        return dj.AndList(said) if isinstance(restriction, dj.AndList) else said
+    if not isinstance(restriction, Mapping):
+        return restriction
+    wrong = {name: value for name, value in restriction.items() if _is_said_wrongly(expression, name, value)}
+    if not wrong:
+        return restriction
+    rest = {name: value for name, value in restriction.items() if name not in wrong}
+    conditions = [wire.value_condition(expression.connection, name, value) for name, value in wrong.items()]
+    return dj.AndList([rest, *conditions] if rest else conditions)
+
+
+def _is_said_wrongly(expression: Any, name: str, value: Any) -> bool:
+    attribute = expression.heading.attributes.get(name)
+    if attribute is None or attribute.attribute_expression is not None:
+        return False
+    if isinstance(value, UUID) or (attribute.uuid and isinstance(value, str)):
+        return True
+    return isinstance(value, str) and "\\" in value and not _is_enum(attribute.type)
 
 
 def _whole_keys(expression: Any, restriction: Any) -> list[tuple[Any, ...]] | None:

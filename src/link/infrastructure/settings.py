@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from link.domain.errors import SettingMissing
 
+if TYPE_CHECKING:
+    from link.adapters.datajoint.driver import Tls
+
 PORTS = {"mysql": 3306, "postgresql": 5432}
+
+TIMEOUT = 3600.0
+"""How long a server may take to reply, in seconds: longer than the longest statement of a delete that cascades to millions of
+rows. A host that is gone is noticed within a minute whatever this says."""
 
 
 @frozen(kw_only=True)
@@ -21,7 +30,8 @@ class ConnectionSettings:
     password: str = field(repr=False)
     backend: str = "mysql"
     database_name: str | None = None
-    use_tls: bool | None = None
+    use_tls: Tls = None
+    timeout: float = TIMEOUT
 
 
 def source_settings(
@@ -32,7 +42,9 @@ def source_settings(
     password: str | None,
     backend: str | None,
     database_name: str | None,
-    use_tls: bool | None,
+    use_tls: Tls,
+    tls_ca: str | None = None,
+    timeout: float | None = None,
 ) -> ConnectionSettings:
     """Complete the settings of a server that is not the user's own.
 
@@ -50,8 +62,39 @@ def source_settings(
         password=password if password is not None else from_environment("password", "LINK_PASS", host),
         backend=kind,
         database_name=database_name,
-        use_tls=use_tls,
+        use_tls=tls_settings(use_tls, tls_ca),
+        timeout=timeout_settings(timeout),
     )
+
+
+def tls_settings(use_tls: Tls, tls_ca: str | None) -> Tls:
+    """Return DataJoint's `use_tls`, with the CA's file, else LINK_TLS_CA, in it; raise `ValueError` for what cannot be meant.
+
+    A CA means that the line is encrypted and the server's certificate and name are verified.
+    """
+    wanted = tls_ca or (os.environ.get("LINK_TLS_CA") if use_tls is None or use_tls is True else None)
+    if not wanted:
+        return use_tls
+    if use_tls is False:
+        message = "tls_ca names a CA, and use_tls=False asks for a line without TLS"
+        raise ValueError(message)
+    if not Path(wanted).is_file():
+        message = f"there is no CA file {wanted!r} (tls_ca= or LINK_TLS_CA)"
+        raise ValueError(message)
+    return {**(use_tls if isinstance(use_tls, dict) else {}), "ca": wanted}
+
+
+def timeout_settings(timeout: float | None) -> float:
+    """Return the limit in seconds, else LINK_TIMEOUT's, else the default; raise `ValueError` for one that is none."""
+    said = timeout if timeout is not None else os.environ.get("LINK_TIMEOUT") or TIMEOUT
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        message = f"a timeout is a number of seconds above 0, not {said!r} (timeout= or LINK_TIMEOUT)"
+        raise ValueError(message)
+    return seconds
 
 
 def from_environment(setting: str, variable: str, server: str) -> str:

@@ -204,6 +204,34 @@ class Local(Protocol):
         """Show `add` as requested, and `drop` no longer; return how many were not shown before."""
 
 
+class Objects(Protocol):
+    """Brings along what rows keep outside of the database."""
+
+    def prepare(self) -> None:
+        """See that everything needed is there and may be used, and tidy up after earlier pulls; before anything is registered.
+
+        Raises `StoreNotMapped`, `StoreNotConfigured`, `StoreNotAccessible`, `StoresCollide`.
+        """
+
+    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
+        """Copy what the rows of `chunk`, registered under `transfer`, refer to; return it with rows that name the copies.
+
+        When it returns, every copy is whole. Whether it returns or raises, what has been copied stays until the transfer is
+        decided and goes by itself where no row came to name it.
+        """
+
+
+class NothingStored:
+    """A table whose rows are complete in themselves."""
+
+    def prepare(self) -> None:
+        """There is nothing to see."""
+
+    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
+        """Return `chunk` as it is."""
+        return chunk
+
+
 class Progress(Protocol):
     """Is told how far an operation is."""
 
@@ -225,6 +253,7 @@ class Ports:
     outbound: Outbound
     local: Local
     progress: Progress
+    objects: Objects = field(factory=NothingStored)
     owner: UUID
     """The id of this run, under which both servers show it to be alive."""
     clock: Callable[[], float]

@@ -48,6 +48,7 @@ def pull(ports: Ports, selection: object = None) -> PullResult:
     start = ports.clock()
     ports.progress.begin("pull")
     try:
+        ports.objects.prepare()
         recovered = recover(ports)
         tally = _Tally()
         after: Key | None = None
@@ -122,7 +123,7 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
         chunk = ports.outbound.register(transfer, fresh, lost)
         unfit = ports.local.unfit(chunk) if chunk.keys else ()
         if chunk.keys and not unfit:
-            ports.local.commit_pull(transfer, chunk)
+            ports.local.commit_pull(transfer, ports.objects.bring(transfer, chunk))
     except Exception as error:
         if settle_failure(ports, transfer) is None:
             if isinstance(error, KeyConflict) and lost:

@@ -7,7 +7,7 @@ import psycopg2
 import pymysql
 import pytest
 
-from link.domain.errors import LoginFailed, ServerUnreachable
+from link.domain.errors import LineNotEncrypted, LoginFailed, ServerUnreachable
 from link.infrastructure.connections import _dialled, _quietly, _translated, connect
 from link.infrastructure.settings import ConnectionSettings
 
@@ -67,7 +67,7 @@ def test_a_password_is_sent_once(error, use_tls, attempts):
         tried.append(tls)
         raise error
 
-    with pytest.raises((LoginFailed, ServerUnreachable)) as caught:
+    with pytest.raises((LineNotEncrypted, LoginFailed, ServerUnreachable)) as caught:
         _dialled(dial, use_tls, "h:1", "u")
     assert tried == attempts
     assert caught.value.__context__ is caught.value.__cause__ is None

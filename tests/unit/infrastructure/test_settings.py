@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from link import LazySchema
 from link.domain.errors import SettingMissing
-from link.infrastructure.settings import from_environment, source_settings
+from link.infrastructure.settings import from_environment, source_settings, timeout_settings, tls_settings
 
 NOTHING = {"port": None, "user": None, "password": None, "backend": None, "database_name": None, "use_tls": None}
 
@@ -71,3 +72,37 @@ def test_a_password_is_in_no_repr(environment):
 def test_the_outbound_schema_comes_from_the_environment(environment):
     """LINK_OUTBOUND is read where it is needed."""
     assert from_environment("outbound", "LINK_OUTBOUND", "there") == "out"
+
+
+def test_a_ca_means_verified(environment, tmp_path):
+    """A CA's file, an argument before LINK_TLS_CA, is what PyMySQL and libpq are told; without one nothing changes."""
+    one, other = tmp_path / "one.pem", tmp_path / "other.pem"
+    for file in (one, other):
+        file.touch()
+    assert [tls_settings(said, None) for said in (None, True, False)] == [None, True, False]
+    environment.setenv("LINK_TLS_CA", str(one))
+    assert [tls_settings(said, None) for said in (None, True, False)] == [{"ca": str(one)}, {"ca": str(one)}, False]
+    assert tls_settings(None, str(other)) == {"ca": str(other)}
+    assert tls_settings({"cert": "c", "key": "k"}, str(other)) == {"cert": "c", "key": "k", "ca": str(other)}
+    assert tls_settings({"cert": "c"}, None) == {"cert": "c"}
+
+
+def test_a_ca_that_cannot_be_meant_is_refused(tmp_path):
+    """No such file, TLS switched off beside it, or a server that Link does not connect to: none is silently ignored."""
+    with pytest.raises(ValueError, match=r"no CA file.*missing\.pem"):
+        tls_settings(None, str(tmp_path / "missing.pem"))
+    with pytest.raises(ValueError, match="without TLS"):
+        tls_settings(False, str(tmp_path))
+    for options in ({"use_tls": True}, {"tls_ca": "x"}):
+        with pytest.raises(ValueError, match=r"database\.use_tls"):
+            LazySchema("mine", **options)
+
+
+def test_the_time_limit(environment):
+    """An argument beats LINK_TIMEOUT, which beats an hour; what is no number of seconds is refused."""
+    assert (timeout_settings(None), timeout_settings(5)) == (3600.0, 5.0)
+    environment.setenv("LINK_TIMEOUT", "90")
+    assert (timeout_settings(None), timeout_settings(5)) == (90.0, 5.0)
+    for nonsense in (0, -1, float("inf"), float("nan"), "soon"):
+        with pytest.raises(ValueError, match="LINK_TIMEOUT"):
+            timeout_settings(nonsense)

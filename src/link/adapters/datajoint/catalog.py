@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import evolve, frozen
 
-from link.adapters.datajoint import catalog_mysql, catalog_postgresql
+from link.adapters.datajoint import catalog_mysql, catalog_postgresql, legacy
 from link.adapters.datajoint.columns import plain_column
-from link.adapters.datajoint.lineage import Lineages, recorded_lineage
+from link.adapters.datajoint.lineage import Lineages
 from link.adapters.datajoint.model import EntityModel, Index, TableModel
 from link.adapters.datajoint.refusals import REQUESTED, REQUESTED_COMMENT, refuse_entity, refuse_names, refuse_table
 from link.domain.errors import DeclarationChanged, NotLinkable, SourceTableMissing
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from link.adapters.datajoint.found import Catalog, ForeignKey, FoundColumn, FoundIndex, FoundTable
     from link.adapters.datajoint.session import Session
+
+    Columns = Mapping[str, Sequence[FoundColumn]]
 
 TIERS = ("", "#", "_", "__")
 _CAPITAL = re.compile(r"(?<=[A-Za-z0-9])([A-Z])")
@@ -38,9 +40,10 @@ def find_table(session: Session, schema: str, class_name: str) -> str:
 
 
 def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
-    """Read the table of a DataJoint class, of any tier, with its parts.
+    """Read the table of a DataJoint class, of any tier, with its parts, as a source.
 
-    Hidden columns (`_prov`, `_job_...`) are left out unless they are in the key. Six statements, however many parts.
+    Hidden columns (`_prov`, `_job_...`) are left out unless they are in the key. Five statements, however many parts, and
+    one more for each other schema that foreign keys lead into. Marks are DataJoint 2's, also where an older one declared.
 
     Raises:
         SourceTableMissing: no table of that name can be seen; the error holds near names.
@@ -51,8 +54,11 @@ def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
     tables = catalog.tables(session, schema)
     master = _find(schema, class_name, tables)
     foreign_keys = catalog.foreign_keys(session, schema)
-    parts = _parts(schema, master.name, tables, foreign_keys)
-    head, *rest = _read(session, schema, [master, *parts], tables, foreign_keys)
+    wanted = [master, *_parts(schema, master.name, tables, foreign_keys)]
+    columns: Columns = catalog.columns(session, schema, [table.name for table in wanted])
+    if session.backend == "mysql":
+        columns = legacy.in_marks_of_2(schema, columns, tables)
+    head, *rest = _read(session, schema, wanted, columns, foreign_keys)
     entity = EntityModel(backend=session.backend, master=head, parts=tuple(rest))
     refuse_entity(entity, foreign_keys)
     return entity
@@ -65,7 +71,8 @@ def read_tables(session: Session, schema: str, names: Sequence[str]) -> list[Tab
     for name in names:
         if name not in tables:
             raise DeclarationChanged(table=f"{schema}.{name}", differences=["it is gone"])
-    return _read(session, schema, [tables[name] for name in names], tables, catalog.foreign_keys(session, schema))
+    columns, foreign_keys = catalog.columns(session, schema, names), catalog.foreign_keys(session, schema)
+    return _read(session, schema, [tables[name] for name in names], columns, foreign_keys)
 
 
 def _catalog(session: Session) -> Catalog:
@@ -76,18 +83,15 @@ def _read(
     session: Session,
     schema: str,
     wanted: Sequence[FoundTable],
-    tables: Mapping[str, FoundTable],
+    columns: Columns,
     foreign_keys: Sequence[ForeignKey],
 ) -> list[TableModel]:
     """Read a master, which comes first, and its parts."""
     catalog, names = _catalog(session), [table.name for table in wanted]
     refuse_names(schema, names)
-    found = _Found(
-        columns=catalog.columns(session, schema, names),
-        indexes=catalog.indexes(session, schema, names),
-        lineages=_lineages(session, catalog, schema, names, tables, foreign_keys),
-        catalog=catalog,
-    )
+    lineages = Lineages(session, catalog)
+    lineages.add(foreign_keys, schema)
+    found = _Found(columns=columns, indexes=catalog.indexes(session, schema, names), lineages=lineages, catalog=catalog)
     master = found.table(schema, wanted[0])
     return [master, *(found.table(schema, part, found.bases(master)) for part in wanted[1:])]
 
@@ -120,25 +124,11 @@ def _parts(schema: str, master: str, tables: Mapping[str, FoundTable], foreign_k
     return [part for part in parts if (part.name, part.comment) != (master + REQUESTED, REQUESTED_COMMENT)]
 
 
-def _lineages(
-    session: Session,
-    catalog: Catalog,
-    schema: str,
-    names: Sequence[str],
-    tables: Mapping[str, FoundTable],
-    foreign_keys: Sequence[ForeignKey],
-) -> Lineages:
-    readable = "~lineage" in tables and tables["~lineage"].readable
-    lineages = Lineages(session, catalog, schema, recorded_lineage(session, schema, names) if readable else {})
-    lineages.add(foreign_keys, schema)
-    return lineages
-
-
 @frozen(kw_only=True)
 class _Found:
     """Everything read of the entity's tables."""
 
-    columns: Mapping[str, Sequence[FoundColumn]]
+    columns: Columns
     indexes: Mapping[str, Sequence[FoundIndex]]
     lineages: Lineages
     catalog: Catalog
@@ -167,7 +157,8 @@ class _Found:
             name=table.name,
             comment=table.comment,
             columns=tuple(
-                evolve(column, lineage=self.lineages.of(table.name, column.name, in_key=column.in_key)) for column in columns
+                evolve(column, lineage=self.lineages.of((schema, table.name, column.name), in_key=column.in_key))
+                for column in columns
             ),
             indexes=self._secondary(table.name, {column.name for column in columns}),
             key_order=() if key == tuple(column.name for column in columns if column.in_key) else key,

@@ -163,7 +163,7 @@ def indexes(session: Session, schema: str, tables: Sequence[str]) -> dict[str, l
 
 
 def foreign_keys(session: Session, schema: str) -> list[ForeignKey]:
-    """Return the foreign keys of every table of the schema."""
+    """Return the foreign keys of every table of the schema, each table's in the order in which InnoDB numbered them."""
     groups: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
     for *head, column, parent_column in session.query(_FOREIGN_KEYS, [schema]):
         groups[tuple(head)].append((column, parent_column))
@@ -176,5 +176,10 @@ def foreign_keys(session: Session, schema: str) -> list[ForeignKey]:
             parent_table=parent_table,
             parent_columns=tuple(column for _, column in pairs),
         )
-        for (table, name, parent_schema, parent_table), pairs in groups.items()
+        for (table, name, parent_schema, parent_table), pairs in sorted(groups.items(), key=_made)
     ]
+
+
+def _made(group: tuple[tuple[str, ...], object]) -> tuple[str, int, str]:
+    (table, name, *_), _ = group
+    return table, int(re.sub(r".*?(\d*)$", r"\1", name, flags=re.DOTALL) or 0), name

@@ -62,7 +62,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class p ON p.oid = f.confrelid
 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
 WHERE f.contype = 'f' AND f.conparentid = 0 AND n.nspname = %s
-ORDER BY c.relname, f.conname"""
+ORDER BY c.relname, f.oid"""
 
 _BITS = {"int2": 16, "int4": 32, "int8": 64}
 _STAMP_DIGITS = 6

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from link.adapters.datajoint import codecs, stored_codecs
 from link.adapters.datajoint.found import Mark
 from link.adapters.datajoint.model import Column, Default, Kind
 from link.domain.errors import ColumnNotSupported
@@ -24,7 +25,10 @@ _NOT_IN_KEY = {Kind.FLOAT64, Kind.FLOAT32, Kind.JSON, Kind.BYTES, Kind.BITS, Kin
 _KEY_BYTES = {"binary", "varbinary", "bytea"}
 _TRUTH = {"true": "1", "t": "1", "false": "0", "f": "0"}
 _DIGITS = {Kind.BITS: re.compile(r"b?'?([01]+)'?"), Kind.UUID: re.compile(r"([0-9a-f]{32})")}
-_UNKNOWN = "its type is none of those that are known to arrive exactly"
+_EXTERNAL = codecs.Objection(
+    "DataJoint 0.11 and older keep its values outside the database, where no later version finds them",
+    "Let lab S copy the values, with the DataJoint that wrote them, into a longblob of another table, and link that table.",
+)
 
 
 def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, in_key: bool) -> Column:
@@ -34,11 +38,19 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
         ColumnNotSupported: its values are not known to arrive exactly.
     """
     mark = Mark.split(found.comment)
+    if stored_codecs.is_stored(mark.type):
+        return _stored_column(table, found, mark, in_key=in_key)
     kind = kinds.get(found.base)
     if in_key and kind is Kind.BYTES and found.base in _KEY_BYTES:
         kind = Kind.BINARY
-    if reason := _reason(found, mark.type, kind) or (_key_reason(found, kind) if in_key else ""):
-        raise ColumnNotSupported(table=table, column=found.name, type=mark.type or found.native, reason=reason)
+    if objection := _objection(found, mark.type, kind, in_key=in_key):
+        raise ColumnNotSupported(
+            table=table,
+            column=found.name,
+            type=mark.type or found.native,
+            reason=objection.reason,
+            instead=objection.advice,
+        )
     assert kind is not None  # noqa: S101 - no kind is a reason
     return Column(
         name=found.name,
@@ -58,11 +70,40 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
     )
 
 
+def _stored_column(table: str, found: FoundColumn, mark: Mark, *, in_key: bool) -> Column:
+    """Return a column whose values are in an object store: JSON on every server, MariaDB's being text."""
+    addressing, reason = stored_codecs.addressing(mark.type)
+    if found.base not in {"json", "jsonb", "longtext"}:
+        reason = "its mark does not fit its type"
+    if addressing is None or reason or in_key:
+        raise ColumnNotSupported(table=table, column=found.name, type=mark.type, reason=reason or "it cannot be a key")
+    return Column(
+        name=found.name,
+        kind=Kind.JSON,
+        native=found.native,
+        marker=mark.type,
+        comment=mark.comment,
+        nullable=found.nullable,
+        charset=found.charset,
+        collation=found.collation,
+        addressing=addressing,
+    )
+
+
+def _objection(found: FoundColumn, marker: str, kind: Kind | None, *, in_key: bool) -> codecs.Objection | None:
+    if marker.startswith("external"):
+        return _EXTERNAL
+    if marker.startswith("<") and "@" not in marker:
+        return codecs.objection(marker, kind, in_key=in_key)
+    reason = _reason(found, marker, kind) or (_key_reason(found, kind) if in_key else "")
+    return codecs.Objection(reason) if reason else None
+
+
 def _reason(found: FoundColumn, marker: str, kind: Kind | None) -> str:
-    if reason := _marker_reason(marker, kind):
+    if reason := _marker_reason(marker):
         return reason
     if kind is None:
-        return _UNKNOWN
+        return "its type is none of those that are known to arrive exactly"
     if found.base == "bpchar" and found.size is None:
         return "a char without a length has a meaning of its own on PostgreSQL"
     if kind is Kind.SET and "" in found.labels:
@@ -70,13 +111,9 @@ def _reason(found: FoundColumn, marker: str, kind: Kind | None) -> str:
     return ""
 
 
-def _marker_reason(marker: str, kind: Kind | None) -> str:
-    if marker in {"<blob>", "<attach>"}:
-        return "" if kind is Kind.BYTES else "its mark does not fit its type"
-    if "@" in marker or marker in {"<filepath>", "<object>", "<npy>", "<hash>"}:
+def _marker_reason(marker: str) -> str:
+    if "@" in marker:
         return "it keeps its values in an object store"
-    if marker.startswith("<"):
-        return "its codec is not one whose bytes are known to be complete in the column"
     return "" if not marker or _CORE.fullmatch(marker) else f"its mark {marker!r} is unknown"
 
 

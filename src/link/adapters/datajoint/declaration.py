@@ -51,7 +51,8 @@ def copy_statements(
 
     On the MySQL family strings compare as they do at the source, or exactly where the local server has not got that
     collation, but for the key's: a table that DataJoint declares with `-> Copy` gets its schema's default collation, and the
-    server refuses the foreign key (3780, 1005) when the two differ. So the key has the schema's default, and source keys that
+    server refuses the foreign key (3780, 1005) when the two differ. So the key has the schema's default, and so have the
+    columns that refer to other keys at the source, since a server does not join across collations (1267). Source keys that
     are equal under it are conflicts, unless `exact_keys` asks for keys as exact as the rest and for no such tables.
 
     Raises:

@@ -84,7 +84,7 @@ class Declaration:
         """Return one statement: indexes and comments stand in the table's own."""
         quote = self.session.quote
         key = ", ".join(quote(column.name) for column in table.key)
-        plain = set() if self.exact_keys else {column.name for column in (*table.key, *(master.key if master else ()))}
+        plain = set() if self.exact_keys else _joined(table, master)
         lines = [*(self._column(column, plain) for column in table.columns), f"PRIMARY KEY ({key})"]
         lines += [self._index(index) for index in table.indexes if self._indexable(table, index)]
         if master:
@@ -204,6 +204,12 @@ class Declaration:
         if column.kind is Kind.ENUM and any(label.endswith(" ") for label in column.labels):
             return "the local server strips spaces from the end of an enum's labels"
         return ""
+
+
+def _joined(table: TableModel, master: TableModel | None) -> set[str]:
+    """Name the columns that are compared with keys of other tables: keys, and what foreign keys made at the source."""
+    from_others = {column.name for column in table.columns if column.lineage}
+    return from_others | {column.name for column in (*table.key, *(master.key if master else ()))}
 
 
 def _unsigned(column: Column) -> str:

@@ -17,6 +17,8 @@ class Dialect(Protocol):
     begin_snapshot: str
     """Starts a transaction in which all reads of registered entities see one state."""
     now: str
+    ago: str
+    """The time so many seconds ago, with a placeholder for them."""
 
     def id(self, value: UUID) -> Any:
         """Return `value` as the driver takes it."""
@@ -37,6 +39,7 @@ class PostgreSQL:
     uuid = "%s::uuid"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
     now = "clock_timestamp()"
+    ago = "clock_timestamp() - %s * INTERVAL '1 second'"
 
     def id(self, value: UUID) -> str:
         return str(value)
@@ -57,6 +60,7 @@ class MySQL:
     uuid = "%s"
     begin_snapshot = "START TRANSACTION"
     now = "UTC_TIMESTAMP(6)"
+    ago = "UTC_TIMESTAMP(6) - INTERVAL %s SECOND"
 
     def id(self, value: UUID) -> bytes:
         return value.bytes

@@ -87,7 +87,7 @@ class Catalog(Protocol):
         ...
 
     def foreign_keys(self, session: Session, schema: str) -> list[ForeignKey]:
-        """Return the foreign keys of every table of a schema."""
+        """Return the foreign keys of every table of a schema, each table's in the order in which they were made."""
         ...
 
 

@@ -16,9 +16,12 @@ On the local side, in the local schema:
 |---|---|---|
 | `~link_decisions` | decided transfer, for ever | transfer, outcome, decided |
 | `~link_tables` | linked table | table_name, link, server, source, outbound, model, made |
+| `link_objects_in_flight` | object of a transfer under way, or decided of late | transfer, number, hashed, placed |
 
-Names that start with a tilde are hidden from DataJoint's listings. No column has a DataJoint mark in its comment but the
-keys, which are declared exactly as the source declares them: whoever can read the source can read outbound.
+The last one, which only schemas with stored objects have, is an ordinary table to DataJoint, so that its garbage collection
+reads it: `hashed` and `placed` are marked as columns with a store. Names that start with a tilde are hidden from DataJoint's
+listings. No other column has a DataJoint mark in its comment but the keys, which are declared exactly as the source declares
+them: whoever can read the source can read outbound.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ JOURNAL = "~link_journal"
 REGISTRY = "~link_outbound"
 DECISIONS = "~link_decisions"
 TABLES = "~link_tables"
+IN_FLIGHT = "link_objects_in_flight"
 TRANSFER = "link_transfer"
 HELD = "link_held"
 
@@ -161,3 +165,21 @@ def local(session: Session) -> list[str]:
             " source varchar(255) NOT NULL, outbound varchar(255) NOT NULL, model {text} NOT NULL, made {time} NOT NULL",
         ),
     ]
+
+
+def in_flight(session: Session) -> list[str]:
+    """Make the record of objects on their way; its marks are what DataJoint's garbage collection goes by."""
+    comments = {"hashed": ":<hash@link>:a content-addressed object", "placed": ":<object@link>:a file or folder"}
+    postgresql = session.backend == "postgresql"
+    told = "objects that Link is bringing; protects them from garbage collection"
+    columns = ", ".join(
+        f"{name} jsonb NULL" if postgresql else f"{name} json NULL COMMENT '{comment}'" for name, comment in comments.items()
+    )
+    made = _create(
+        session, IN_FLIGHT, f"transfer varchar(32) NOT NULL, number int NOT NULL, {columns}, PRIMARY KEY (transfer, number)"
+    )
+    if not postgresql:
+        return [f"{made} COMMENT='{told}'"]
+    table = session.table(IN_FLIGHT)
+    described = [f"COMMENT ON COLUMN {table}.{name} IS '{comment}'" for name, comment in comments.items()]
+    return [made, f"COMMENT ON TABLE {table} IS '{told}'", *described]

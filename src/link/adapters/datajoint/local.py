@@ -10,10 +10,10 @@ from attrs import define, field
 from link.adapters.datajoint import cascade, wire
 from link.adapters.datajoint.declaration import requests_name
 from link.adapters.datajoint.dialect import dialect
-from link.adapters.datajoint.exactness import canonical
 from link.adapters.datajoint.layout import DECISIONS
 from link.adapters.datajoint.line import lock_is_held
 from link.adapters.datajoint.model import Kind
+from link.adapters.datajoint.objects import same_value
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import Busy, IncompleteCopy, KeyConflict, RemovalChanged, TransferAbandoned, ValueNotRepresentable
 from link.domain.transfers import Outcome, Transfer
@@ -92,7 +92,7 @@ class DataJointLocal:
 
     def _differing(self, key: Key, mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> Difference:
         pairs = zip(self.copies.master.columns, mine, theirs, strict=True)
-        columns = [column.name for column, here, there in pairs if canonical(column, here) != canonical(column, there)]
+        columns = [column.name for column, here, there in pairs if not same_value(column, here, there)]
         return Difference(key=self.named(key), columns=columns)
 
     def named(self, key: Key) -> dict[str, str]:

@@ -27,7 +27,7 @@ def mark(column: Column, *, source: str, local: str) -> str:
     Except for an enum with a colon in a label: DataJoint would take the rest of the mark for the comment, and reads the
     column rightly without.
     """
-    if source == local or is_text(column):
+    if source == local or is_text(column) or column.addressing:
         return column.marker or _TOLD_BY_MARK.get(column.kind, "")
     if column.kind is Kind.INTEGER and column.marker.startswith("int"):
         return column.marker

@@ -33,6 +33,14 @@ class Kind(Enum):
     BINARY = "binary"  # bytes in a key: lower-case hexadecimal digits
 
 
+class Addressing(Enum):
+    """How a column that keeps its values in an object store names them; the column itself holds JSON."""
+
+    HASH = "hash"  # by their content, once in a schema: <hash@>, <blob@>, <attach@>
+    SCHEMA = "schema"  # by schema, table and key, a file or a folder of their own: <object@>, <npy@>
+    PATH = "path"  # by a path of the user's choice: <filepath@>
+
+
 @frozen(kw_only=True)
 class Default:
     """A column's default: a constant in wire form, or the current time."""
@@ -66,6 +74,13 @@ class Column:
     collation: str = ""
     lineage: str = ""
     """Where DataJoint says the attribute comes from, `schema.table.attribute`; empty where it says nothing."""
+    addressing: Addressing | None = None
+    """How the objects are named whose metadata this column holds; None for a column that holds its values itself."""
+
+    @property
+    def store(self) -> str:
+        """The object store in the mark; empty for the default store, and for a column that holds its values itself."""
+        return self.marker.strip("<>").partition("@")[2] if self.addressing else ""
 
 
 @frozen(kw_only=True)
@@ -89,6 +104,11 @@ class TableModel:
     """The names of the primary key in its own order, where that differs from the order of the columns."""
 
     @property
+    def stored(self) -> tuple[Column, ...]:
+        """The columns whose values are in an object store."""
+        return tuple(column for column in self.columns if column.addressing)
+
+    @property
     def key(self) -> tuple[Column, ...]:
         """The columns of the primary key, in its order."""
         found = {column.name: column for column in self.columns if column.in_key}
@@ -108,3 +128,8 @@ class EntityModel:
     def tables(self) -> tuple[TableModel, ...]:
         """The master, then its parts."""
         return (self.master, *self.parts)
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether any column keeps its values in an object store."""
+        return any(table.stored for table in self.tables)

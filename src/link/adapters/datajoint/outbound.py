@@ -74,7 +74,8 @@ class DataJointOutbound:
         tables = self.tables()
         relation, args = self._relation(tables, keys)
         names = ", ".join(f"k.c{index} AS {key}" for index, key in enumerate(tables.keys))
-        found = tables.evidence(f"(SELECT k.n, {names} FROM {relation}) x{{joins}} ORDER BY x.n", args)
+        position = tables.session.quote("~n")  # a key may well have a column `n`
+        found = tables.evidence(f"(SELECT k.n AS {position}, {names} FROM {relation}) x{{joins}} ORDER BY x.{position}", args)
         return [evidence for _, evidence in found]
 
     def rows(self, transfer: Transfer, after: Key | None, limit: int) -> Sequence[Key]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field
 
+from link.adapters.datajoint.driver import watched
 from link.domain.errors import ConnectionLost, LinkError, OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class Session:
         self.statements += 1
         with self.translating(statement):
             cursor = self.connection.adapter.get_cursor(self.connection._conn)
-            cursor.execute(statement, tuple(args))
+            with watched(self.connection):
+                cursor.execute(statement, tuple(args))
             rows = list(cursor.fetchall()) if cursor.description else []
         return rows, int(cursor.rowcount)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from link.adapters.datajoint.marks import is_char
-from link.adapters.datajoint.model import Column, Default, EntityModel, Index, Kind, TableModel
+from link.adapters.datajoint.model import Addressing, Column, Default, EntityModel, Index, Kind, TableModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ def dump(entity: EntityModel) -> str:
 
 
 def _plain(_: type, __: attrs.Attribute[Any], value: object) -> object:
-    return value.value if isinstance(value, Kind) else value
+    return value.value if isinstance(value, (Kind, Addressing)) else value
 
 
 def load(text: str) -> EntityModel:
@@ -54,6 +54,7 @@ def _table(data: Mapping[str, Any]) -> TableModel:
 def _column(data: Mapping[str, Any]) -> Column:
     facts = _known(Column, data)
     facts["kind"] = Kind(data["kind"])
+    facts["addressing"] = Addressing(data["addressing"]) if data.get("addressing") else None
     facts["default"] = data["default"] and Default(**_known(Default, data["default"]))
     return Column(**facts)
 
@@ -88,6 +89,8 @@ def _table_differences(linked: TableModel, now: TableModel, where: str) -> Itera
 def _column_differences(linked: Column, now: Column) -> Iterator[str]:
     if _type(linked) != _type(now):
         yield f"is now {_spelled(now)}, was {_spelled(linked)}"
+    if linked.addressing != now.addressing:
+        yield f"is now {now.marker or now.native}, was {linked.marker or linked.native}"
     if linked.nullable != now.nullable:
         yield "may now be NULL" if now.nullable else "may not be NULL any more"
     if linked.in_key != now.in_key:

@@ -81,7 +81,7 @@ def translate(error: Exception, session: Session, statement: str) -> Exception:
     if isinstance(error, LinkError):
         return error
     if isinstance(error, dj_errors.LostConnectionError):
-        return ConnectionLost(server=session.server, detail=_brief(error))
+        return _lost(error, session)
     if isinstance(error, dj_errors.IntegrityError):
         return _refused(error, session, "", Refusal.FOREIGN_KEY)
     if isinstance(error, dj_errors.AccessError):
@@ -96,7 +96,7 @@ def _postgresql(error: Exception, session: Session, statement: str) -> Exception
         return error if not isinstance(error, dj_errors.DataJointError) else _refused(error, session, "")
     code = error.pgcode or ""
     if not code or code[:2] in {"08", "57"}:
-        return ConnectionLost(server=session.server, detail=_brief(error))
+        return _lost(error, session)
     if code == "42501":
         return _privilege(error, session, statement)
     return _refused(error, session, code, POSTGRESQL.get(code, POSTGRESQL.get(code[:2], Refusal.OTHER)))
@@ -104,15 +104,25 @@ def _postgresql(error: Exception, session: Session, statement: str) -> Exception
 
 def _mysql(error: Exception, session: Session, statement: str) -> Exception:
     code = error.args[0] if error.args else None
+    if isinstance(error, RuntimeError) and "LOAD_LOCAL" in str(code):
+        return ConnectionLost(server=session.server, detail="the server asked for a file of this machine and was refused")
     if not isinstance(code, int):
         return error if not isinstance(error, dj_errors.DataJointError) else _refused(error, session, "")
     if code in MYSQL_LOST:
-        return ConnectionLost(server=session.server, detail=_brief(error))
+        return _lost(error, session)
     if code in MYSQL_ACCESS:
         return _privilege(error, session, statement)
     if code in MYSQL_PACKET:
         return PacketTooLarge(server=session.server, setting="max_allowed_packet", limit="too small for it")
     return _refused(error, session, str(code), MYSQL.get(code, Refusal.OTHER))
+
+
+def _lost(error: Exception, session: Session) -> ConnectionLost:
+    """Say which limit it was where nothing came in time: PyMySQL tells so, psycopg2 only sees that the line was cut."""
+    seconds = getattr(session.connection, "timeout", 0)
+    if seconds and (session.connection.timed_out or "timed out" in _brief(error)):
+        return ConnectionLost(server=session.server, detail=f"no reply within {seconds:g} s, see LINK_TIMEOUT")
+    return ConnectionLost(server=session.server, detail=_brief(error))
 
 
 def _refused(error: Exception, session: Session, code: str, refusal: Refusal = Refusal.OTHER) -> Refused:

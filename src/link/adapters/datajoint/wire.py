@@ -15,7 +15,8 @@ import datajoint as dj
 from datajoint.expression import Aggregation, Union
 
 from link.adapters.datajoint import wire_mysql, wire_postgresql
-from link.adapters.datajoint.exactness import check_of, comparable
+from link.adapters.datajoint.exactness import comparable
+from link.adapters.datajoint.faults import check_of
 from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import ValueNotRepresentable
@@ -123,6 +124,12 @@ def _needs_subquery(expression: Any) -> bool:
     if isinstance(expression, Union) or expression._top is not None:
         return True
     return bool(expression.heading.new_attributes) and not isinstance(expression, Aggregation)
+
+
+def value_condition(connection: Any, name: str, value: UUID | str) -> str:
+    """Return the condition that a column of PostgreSQL has a value of Python's, for DataJoint to parse as a string."""
+    said = wire_postgresql.text(str(value)) + ("::UUID" if isinstance(value, UUID) else "")
+    return f"{connection.adapter.quote_identifier(name)} = {said}"
 
 
 def value_list(connection: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from link.adapters.datajoint import exactness
+from link.adapters.datajoint.driver import watched
 from link.adapters.datajoint.model import Column, Kind
 from link.adapters.datajoint.translation import Refused
 
@@ -108,7 +109,8 @@ def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterab
 def _copy(session: Session, statement: str, text: io.StringIO, batch: Sequence[Sequence[Any]]) -> int:
     cursor = session.connection._conn.cursor()
     try:
-        cursor.copy_expert(statement, text)
+        with watched(session.connection):
+            cursor.copy_expert(statement, text)
     except Exception as error:
         refused = session.translate(error, session, statement)
         place = _PLACE.search(getattr(getattr(error, "diag", None), "context", None) or "")

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from attrs import define, field
 
 from link.adapters.in_memory.local import InMemoryLocal
+from link.adapters.in_memory.objects import InMemoryObjects
 from link.adapters.in_memory.source import InMemoryOutbound, InMemorySource
 from link.use_cases.ports import Ports
 
@@ -44,6 +45,7 @@ class Run:
             outbound=InMemoryOutbound(self.world, self.owner, link),
             local=InMemoryLocal(self.world, self.owner),
             progress=Silence(),
+            objects=InMemoryObjects(self.world, self.owner),
             owner=self.owner,
             clock=time.monotonic,
             chunk=chunk,

@@ -1,0 +1,61 @@
+"""The port that brings stored objects along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from link.adapters.datajoint import flight, layout, linking
+from link.adapters.datajoint.line import set_up_alone
+from link.adapters.datajoint.model import Addressing
+from link.adapters.datajoint.moving import Mover, unfinished
+from link.adapters.datajoint.objects import Packing
+from link.use_cases.ports import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from link.adapters.datajoint.model import EntityModel
+    from link.adapters.datajoint.session import Session
+    from link.adapters.datajoint.stores import Store, StoreMap
+    from link.domain.transfers import Transfer
+
+
+@define(kw_only=True)
+class Carrier:
+    """Copies the objects of a chunk from store to store, and lets its rows name the copies."""
+
+    stores: StoreMap
+    entity: EntityModel
+    session: Callable[[], Session]
+    """The local server's."""
+    beat: Callable[[], None]
+    """Keeps both lines from falling asleep while objects are on their way."""
+
+    def prepare(self) -> None:
+        self.stores.check(self.entity)
+        session = self.session()
+        if not linking.table_exists(session, layout.IN_FLIGHT):
+            with set_up_alone(session):
+                for statement in layout.in_flight(session):
+                    session.query(statement)
+        flight.settle(session)
+
+    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
+        packing = Packing(stores=self.stores)
+        rows: Any = chunk.rows
+        packed = packing.rows(self.entity, rows)
+        if packing.moves:
+            moves = list(packing.moves.values())
+            flight.record(self.session(), transfer, self._named(packing))
+            Mover(schema=self.stores.local_schema, beat=self.beat).move(moves)
+        return Chunk(keys=chunk.keys, rows=packed)
+
+    def _named(self, packing: Packing) -> Iterator[tuple[Store, str, Addressing]]:
+        """Yield what must not be removed meanwhile: the objects, and the folders of those that are not whole yet."""
+        stores = {move.local.name: move.local for move in packing.moves.values()}
+        for store in stores.values():
+            yield store, unfinished(store, self.stores.local_schema), Addressing.SCHEMA
+        for move in packing.moves.values():
+            yield move.local, move.goal, move.addressing

@@ -1,0 +1,194 @@
+"""Moves the bytes of objects from store to store: in parallel, in blocks, compared with what is recorded of them."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, evolve, field
+
+from link.adapters.datajoint.model import Addressing
+from link.adapters.datajoint.objects import MANIFEST, UNFINISHED
+from link.domain.errors import LinkError, ObjectInTheWay, ObjectMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from link.adapters.datajoint.objects import Move
+    from link.adapters.datajoint.stores import Store
+
+WORKERS = 16
+BEAT = 20.0
+"""Seconds between two signs of life while objects are on their way."""
+_ARRAY = b"\x93NUMPY"
+
+
+class Stopped(Exception):
+    """Another object has failed, so this one need not arrive."""
+
+
+@define(kw_only=True)
+class Mover:
+    """Copies objects; one for each pull, since it remembers what it has copied."""
+
+    schema: str
+    """The local schema."""
+    beat: Callable[[], None]
+    """Is called every `BEAT` seconds while objects are on their way, by the thread that called `move`."""
+    told: Callable[[int], None] = lambda size: None  # noqa: ARG005
+    """Hears of the bytes that have arrived, from any thread."""
+    _stop: Event = field(factory=Event, init=False)
+
+    def move(self, moves: Sequence[Move]) -> None:
+        """Copy all of them; the first error stops the others and is raised, and what has arrived stays."""
+        self._stop.clear()
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="link-objects") as pool:
+            try:
+                folders = [pool.submit(self._guarded, self._unfolded, move) for move in moves if move.folder]
+                self._finish(folders)
+                files = [move for move in moves if not move.folder]
+                files += [move for future in folders for move in future.result()]
+                self._finish([pool.submit(self._guarded, self._copy, move) for move in files])
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _finish(self, futures: Sequence[Future[Any]]) -> None:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, BEAT, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if pending:
+                self.beat()
+
+    def _guarded(self, act: Callable[[Move], Any], move: Move) -> Any:
+        """Do one thing, and turn what the stores' clients raise into one of Link's errors."""
+        if self._stop.is_set():
+            raise Stopped
+        try:
+            return act(move)
+        except (LinkError, Stopped):
+            raise
+        except _Read as error:
+            if isinstance(error.cause, FileNotFoundError):
+                raise _missing(move) from None
+            raise move.source.failed("read", error.cause) from None
+        except Exception as error:  # noqa: BLE001 - clients raise what they like
+            raise move.local.failed("written", error) from None
+
+    # ---- folders
+
+    def _unfolded(self, move: Move) -> list[Move]:
+        """Return the files of a folder, with the manifest that DataJoint puts beside it."""
+        with _reading():
+            sizes = move.source.place.files(move.path)
+            manifest = move.source.place.size(move.path + MANIFEST)
+        if move.items is not None and len(sizes) != move.items:
+            raise _missing(move) if not sizes else move.damaged(f"{move.items} files", f"{len(sizes)} files")
+        if move.size is not None and sum(sizes.values()) != move.size:
+            raise move.damaged(f"{move.size} bytes", f"{sum(sizes.values())} bytes")
+        files = {f"/{name}": size for name, size in sizes.items()}
+        if manifest is not None:
+            files[MANIFEST] = manifest
+        return [
+            evolve(move, path=move.path + name, goal=move.goal + name, folder=False, size=size, items=None)
+            for name, size in files.items()
+        ]
+
+    # ---- files
+
+    def _copy(self, move: Move) -> None:
+        if not (move.addressing is not Addressing.SCHEMA and self._is_there(move)):
+            move.local.place.write(move.goal, self._checked(move), unfinished(move.local, self.schema))
+        self.told(move.size or 0)
+
+    def _is_there(self, move: Move) -> bool:
+        """Whether the local store has the object already; what has another content is in the way of a path of the user's."""
+        there = move.local.place.size(move.goal)
+        if there is None:
+            return False
+        if move.addressing is Addressing.HASH:
+            return there == move.size
+        with _reading():
+            same = there == move.source.place.size(move.path) and _digest(move.source, move.path) == _digest(
+                move.local, move.goal
+            )
+        if not same:
+            raise ObjectInTheWay(table=move.table, column=move.column, store=move.local.name, path=move.goal)
+        return True
+
+    def _checked(self, move: Move) -> Iterator[bytes]:
+        """Yield the object's blocks, and raise at their end if they are not what is recorded; nothing is made of them then."""
+        digest, size, head = hashlib.md5(usedforsecurity=False), 0, b""
+        for block in _read(move.source, move.path):
+            if self._stop.is_set():
+                raise Stopped
+            head = head or block[:16]
+            size += len(block)
+            if move.digest:
+                digest.update(block)
+            yield block
+        expected = move.size
+        if expected is None and move.array is not None and head.startswith(_ARRAY):
+            expected = move.array + _header(head)
+        if expected is not None and size != expected:
+            raise move.damaged(f"{expected} bytes", f"{size} bytes")
+        if move.digest and digest.hexdigest() != move.digest:
+            raise move.damaged(f"MD5 {move.digest}", f"MD5 {digest.hexdigest()}")
+
+
+class _Read(Exception):
+    """Reading at the source failed."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _reading:  # noqa: N801 - a context manager
+    """Marks what fails in the block as a failure of the source."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, (LinkError, Stopped)):
+            raise _Read(error) from None
+
+
+def _read(store: Store, path: str) -> Iterator[bytes]:
+    blocks: Iterable[bytes] = store.place.blocks(path)
+    source = iter(blocks)
+    while True:
+        with _reading():
+            block = next(source, None)
+        if block is None:
+            return
+        yield block
+
+
+def _digest(store: Store, path: str) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for block in store.place.blocks(path):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _header(head: bytes) -> int:
+    """Return the length of the header of a file in NumPy's format."""
+    width = 2 if head[6] == 1 else 4
+    return 8 + width + int.from_bytes(head[8 : 8 + width], "little")
+
+
+def _missing(move: Move) -> ObjectMissing:
+    return ObjectMissing(table=move.table, column=move.column, store=move.source.name, path=move.path)
+
+
+def unfinished(store: Store, schema: str) -> str:
+    """Return the folder of the files of a store that are not whole yet."""
+    return "/".join(filter(None, (store.schema_section, schema, UNFINISHED)))

@@ -1,0 +1,207 @@
+"""What rows say of their objects, where the copies go, and how the rows read then; no byte is moved here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import define, evolve, field, frozen
+from datajoint.errors import DataJointError
+from datajoint.hash_registry import build_hash_path
+from datajoint.storage import generate_token
+
+from link.adapters.datajoint.exactness import canonical
+from link.adapters.datajoint.model import Addressing
+from link.adapters.datajoint.stores import Mode
+from link.domain.errors import ObjectDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from link.adapters.datajoint.model import Column, EntityModel, TableModel
+    from link.adapters.datajoint.stores import Mapped, Store, StoreMap
+
+MANIFEST = ".manifest.json"
+"""What DataJoint puts beside a folder."""
+UNFINISHED = "link_in_flight"
+"""The folder of files that are not whole yet, in the section where DataJoint's garbage collection sees them."""
+
+_PLACE = {"path", "store", "schema", "url", "timestamp"}
+"""What a row says of where its object is and since when, not of what it is."""
+
+
+@frozen(kw_only=True)
+class Move:
+    """One object to copy, a file or a folder, and what is recorded of it."""
+
+    table: str
+    column: str
+    source: Store
+    local: Store
+    addressing: Addressing
+    path: str
+    """At the source."""
+    goal: str
+    """On the local side."""
+    folder: bool = False
+    size: int | None = None
+    items: int | None = None
+    """The number of files of a folder."""
+    array: int | None = None
+    """The bytes of the values of an array in NumPy's format, without its header."""
+    content: str | None = None
+    """DataJoint's name of the content: its MD5 in base 32."""
+
+    @property
+    def digest(self) -> str | None:
+        """The MD5 of the content, in hexadecimal digits."""
+        return None if self.content is None else base64.b32decode(self.content.upper() + "======").hex()
+
+    def damaged(self, expected: object, found: object) -> ObjectDamaged:
+        """Return the error to raise where the object is not what was recorded."""
+        return ObjectDamaged(
+            table=self.table,
+            column=self.column,
+            store=self.source.name,
+            path=self.path,
+            expected=str(expected),
+            found=str(found),
+        )
+
+
+@define(kw_only=True)
+class Packing:
+    """Reads the rows of one chunk: the rows as the local side will have them, and the objects to copy."""
+
+    stores: StoreMap
+    moves: dict[tuple[str, str], Move] = field(factory=dict, init=False)
+    """By local store and path, so that what is shared is copied once."""
+
+    def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Return the rows of every table as the local side will have them."""
+        return {
+            table.name: self._table(table, rows[table.name]) if table.stored else rows[table.name] for table in entity.tables
+        }
+
+    def _table(self, table: TableModel, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+        places = {number: column for number, column in enumerate(table.columns) if column.addressing}
+        packed = []
+        for row in rows:
+            values = list(row)
+            for number, column in places.items():
+                if row[number] is not None:
+                    values[number] = self._value(table, column, row[number])
+            packed.append(tuple(values))
+        return packed
+
+    def _value(self, table: TableModel, column: Column, text: str) -> str:
+        facts = json.loads(text)
+        if not isinstance(facts, dict) or not isinstance(facts.get("path"), str):
+            raise ObjectDamaged(
+                table=table.name,
+                column=column.name,
+                store=column.store,
+                path="",
+                expected="a path in its row",
+                found=text[:80],
+            )
+        mapped = self.stores.mapped(table, column, facts.get("store") or None)
+        if mapped.mode is Mode.REFERENCE:
+            goal = facts["path"]
+        else:
+            move = self._move(table, column, mapped, facts)
+            goal = move.goal
+        return json.dumps(self._rewritten(facts, goal, mapped), ensure_ascii=False)
+
+    def _rewritten(self, facts: Mapping[str, Any], goal: str, mapped: Mapped) -> dict[str, Any]:
+        rewritten = {**facts, "path": goal, "store": mapped.local.name}
+        if "schema" in facts:
+            rewritten["schema"] = self.stores.local_schema
+        rewritten.pop("url", None)  # spells out the path again
+        return rewritten
+
+    def _move(self, table: TableModel, column: Column, mapped: Mapped, facts: Mapping[str, Any]) -> Move:
+        addressing = column.addressing or Addressing.PATH
+        move = Move(
+            table=f"{table.schema}.{table.name}",
+            column=column.name,
+            source=mapped.source,
+            local=mapped.local,
+            addressing=addressing,
+            path=facts["path"],
+            goal="",
+            folder=bool(facts.get("is_dir")),
+            size=facts.get("size"),
+            array=_array_bytes(facts),
+            items=facts.get("item_count"),
+            content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
+        )
+        _check_inside(move)
+        goal = _goal(move, table, self.stores.local_schema)
+        move = evolve(move, goal=goal)
+        return self.moves.setdefault((move.local.name, goal), move)
+
+
+def same_value(column: Column, here: str | None, there: str | None) -> bool:
+    """Whether a column has one value on both sides: for a stored one whether all is equal that is recorded of the object."""
+    if column.addressing is None or here is None or there is None:
+        return canonical(column, here) == canonical(column, there)
+    mine, theirs = json.loads(here), json.loads(there)
+    if not isinstance(mine, dict) or not isinstance(theirs, dict):
+        return bool(mine == theirs)
+    return {name: mine[name] for name in mine.keys() - _PLACE} == {name: theirs[name] for name in theirs.keys() - _PLACE}
+
+
+def _check_inside(move: Move) -> None:
+    """Refuse a path that leads out of the store: rows are written by others."""
+    parts = move.path.rstrip("/").split("/")
+    if any(part in {"", ".", ".."} for part in parts) or "\\" in move.path:
+        raise move.damaged("a path inside the store", move.path)
+
+
+def _array_bytes(facts: Mapping[str, Any]) -> int | None:
+    """Return the bytes of an array's values by its type and shape; None for what is no array."""
+    try:
+        return int(math.prod(facts["shape"]) * np.dtype(facts["dtype"]).itemsize)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _goal(move: Move, table: TableModel, schema: str) -> str:
+    """Return where the copy goes in the local store."""
+    if move.addressing is Addressing.HASH:
+        return _hash_goal(move, schema)
+    if move.addressing is Addressing.SCHEMA:
+        return _schema_goal(move, table, schema)
+    prefix = str(move.local.spec.get("filepath_prefix") or "").strip("/")
+    return move.path if not prefix or move.path.startswith(f"{prefix}/") else f"{prefix}/{move.path}"
+
+
+def _hash_goal(move: Move, schema: str) -> str:
+    """Return what DataJoint would make of the content's name, so that its own inserts find the content there."""
+    folds = move.local.spec.get("subfolding")
+    try:
+        return str(
+            build_hash_path(move.content or "", schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section)
+        )
+    except DataJointError:
+        raise move.damaged("the hash of its content in its row", move.content) from None
+
+
+def _schema_goal(move: Move, table: TableModel, schema: str) -> str:
+    """Return a new path under the local schema and table, with the key as the source's path spells it.
+
+    The token is new: nothing that a garbage collection at work may have listed already is ever used again.
+    """
+    head, _, rest = f"/{move.path}".partition(f"/{table.schema}/{table.name}/")
+    folder, _, file = rest.rpartition("/")
+    if not rest:
+        head, folder, file = "", "link=" + hashlib.sha256(move.path.encode()).hexdigest()[:32], move.path.rpartition("/")[2]
+    partition = [part for part in head.split("/") if "=" in part]
+    ending = file.partition(".")[2]
+    name = f"{move.column}_{generate_token(int(move.local.spec.get('token_length') or 8))}" + (f".{ending}" if ending else "")
+    return "/".join(filter(None, (move.local.schema_section, schema, table.name, *partition, folder, name)))

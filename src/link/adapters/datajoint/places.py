@@ -1,0 +1,220 @@
+"""The places where stores keep their objects: a folder, or a bucket of an object store; bytes only, streamed in blocks."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from uuid import uuid4
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from datajoint.storage import StorageBackend
+
+BLOCK = 2**20
+"""Bytes read from a file at a time."""
+PART = 16 * 2**20
+"""Bytes of a large object that are read or sent to an object store at a time; up to two of them are held."""
+
+TRIES = 5
+
+_T = TypeVar("_T")
+
+
+class Place(Protocol):
+    """Where one store keeps its objects; paths are relative to the store and use slashes.
+
+    Methods raise what the operating system or the object store's client raises; `FileNotFoundError` where nothing is there.
+    """
+
+    @property
+    def label(self) -> str:
+        """The folder, or the bucket and prefix, for messages."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What two stores have in common that are one place."""
+
+    def look(self) -> None:
+        """Raise where the place cannot be listed."""
+
+    def size(self, path: str) -> int | None:
+        """Return the bytes of the file at `path`, None where there is none."""
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        """Return the bytes of every file under `folder`, by its path relative to `folder`."""
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Yield the file's bytes in order."""
+
+    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
+        """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file; one that is not there is no error."""
+
+
+@define(kw_only=True)
+class FolderPlace:
+    """A folder of a file system."""
+
+    root: Path
+
+    @property
+    def label(self) -> str:
+        return str(self.root)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return ("file", os.path.realpath(self.root))
+
+    def look(self) -> None:
+        with os.scandir(self.root) as entries:
+            next(entries, None)
+
+    def size(self, path: str) -> int | None:
+        file = self.root / path
+        return file.stat().st_size if file.is_file() else None
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        top = self.root / folder
+        found = {}
+        for where, _, names in os.walk(top, onerror=_raise):
+            for name in names:
+                file = Path(where) / name
+                found[file.relative_to(top).as_posix()] = file.stat().st_size
+        return found
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        with (self.root / path).open("rb", buffering=0) as file:
+            while block := file.read(BLOCK):
+                yield block
+
+    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
+        unfinished, final = self.root / beside / uuid4().hex, self.root / path
+        try:
+            with _there(unfinished, lambda: unfinished.open("wb", buffering=0)) as file:
+                for block in blocks:
+                    _write_all(file, block)
+            _there(final, lambda: unfinished.replace(final))
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def remove(self, path: str) -> None:
+        (self.root / path).unlink(missing_ok=True)
+
+
+def _there(file: Path, act: Callable[[], _T]) -> _T:
+    """Do something to a file in a folder that is made first; DataJoint's garbage collection takes empty folders away."""
+    for _ in range(TRIES):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return act()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return act()
+
+
+def _write_all(file: Any, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@define(kw_only=True)
+class BucketPlace:
+    """A bucket, or what else DataJoint reaches through fsspec."""
+
+    backend: StorageBackend
+    _fs: Any = field(init=False, default=None)
+
+    @property
+    def fs(self) -> Any:
+        """The file system, which forgets what it has listed before this pull."""
+        if self._fs is None:
+            self._fs = self.backend.fs
+            self._fs.invalidate_cache()
+        return self._fs
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend.protocol}://{self._full('').rstrip('/')}"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return (self.backend.protocol, str(self.backend.spec.get("endpoint", "")), self._full("").strip("/"))
+
+    def _full(self, path: str) -> str:
+        return str(self.backend._full_path(path))
+
+    def look(self) -> None:
+        self.fs.ls(self._full("").split("/", 1)[0], refresh=True)
+
+    def size(self, path: str) -> int | None:
+        try:
+            found = self.fs.info(self._full(path), refresh=True)
+        except FileNotFoundError:
+            return None
+        return int(found["size"]) if found["type"] == "file" else None
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        top = self._full(folder)
+        found = self.fs.find(top, detail=True)
+        return {name[len(top) :].lstrip("/"): int(facts["size"]) for name, facts in found.items()}
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        full, start = self._full(path), 0
+        while True:
+            block = self._range(full, start)
+            if block:
+                yield block
+            if len(block) < PART:
+                return
+            start += len(block)
+
+    def _range(self, full: str, start: int) -> bytes:
+        try:
+            return bytes(self.fs.cat_file(full, start=start, end=start + PART))
+        except OSError as error:
+            if start and "range" in str(error).lower():
+                return b""  # the object ends where the last part did
+            raise
+
+    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
+        """Make the object; one that is not whole yet is nowhere: object stores show it when it is."""
+        source, head, known = iter(blocks), [], 0
+        for block in source:
+            head.append(block)
+            known += len(block)
+            if known > PART:
+                break
+        else:
+            self.fs.pipe_file(self._full(path), b"".join(head))
+            return
+        self._write_parts(path, head, source)
+
+    def _write_parts(self, path: str, head: list[bytes], rest: Iterable[bytes]) -> None:
+        file = self.fs.open(self._full(path), "wb", block_size=PART, autocommit=False)
+        try:
+            while head:
+                file.write(head.pop(0))
+            for block in rest:
+                file.write(block)
+            file.close()
+        except BaseException:
+            file.closed = True  # else its end would send what it holds
+            file.discard()
+            raise
+        file.commit()
+
+    def remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(self._full(path))
