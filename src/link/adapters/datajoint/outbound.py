@@ -77,7 +77,7 @@ class DataJointOutbound:
         relation, args = self._relation(tables, keys)
         names = ", ".join(f"k.c{index} AS {key}" for index, key in enumerate(tables.keys))
         position = tables.session.quote("~n")  # a key may well have a column `n`
-        found = tables.evidence(f"(SELECT k.n AS {position}, {names} FROM {relation}) x{{joins}} ORDER BY x.{position}", args)
+        found = tables.evidence(f"(SELECT k.n AS {position}, {names} FROM {relation}) x", args, f"x.{position}")
         return [evidence for _, evidence in found]
 
     def rows(self, transfer: Transfer, after: Key | None, limit: int) -> Sequence[Key]:
