@@ -107,7 +107,8 @@ class Life:
     def end(self):
         self.note.drop(prompt=False)
         self.item.drop()
-        assert self.lab_s.count("item_outbound", self.lab_s.outbound_schema) == 0
+        outbound = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = 'item_outbound'"
+        assert not self.lab_s.server.admin_query(outbound, (self.lab_s.outbound_schema,))
 
 
 @pytest.fixture
