@@ -269,12 +269,15 @@ def test_parts_that_come_while_an_entity_is_read(lab_s, lab_l, connect, link, mo
 @same_product
 def test_another_links_transfer_is_never_touched(labs, opened):
     """Recovery leaves the open transfers of other links alone, and their rows are busy."""
-    _, _, session = labs
+    lab_s, _, session = labs
     session.pull({"subject": "m0"})
     ports = opened()
-    stranger = attrs.evolve(ports.outbound, link=uuid.uuid4())
     transfer = Transfer(operation=Operation.PULL)
-    stranger.register(transfer, [("m1", "1")], [])
+    ports.outbound.register(transfer, [("m1", "1")], [])
+    other = uuid.uuid4()
+    journal, ident = lab_s.outbound("~link_journal"), str(other) if lab_s.server.backend == "postgresql" else other.bytes
+    lab_s.server.admin_query(f"UPDATE {journal} SET link = %s WHERE closed IS NULL", (ident,))
+    stranger = attrs.evolve(ports.outbound, link=other)
     result = session.pull({"subject": "m1"})
     assert (result.recovered, result.busy, result.pulled) == (0, 1, 9)
     assert [found.transfer.id for found in stranger.open_transfers()] == [transfer.id]
