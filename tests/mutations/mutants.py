@@ -159,8 +159,17 @@ IN_MEMORY = [
         "a pull's transfer is closed while its rows are not local yet, so that they seem to be lost",
         (
             f"{USE_CASES}/pull.py",
-            "        if chunk.keys:\n            ports.local.commit_pull",
-            "        ports.outbound.close(transfer)\n        if chunk.keys:\n            ports.local.commit_pull",
+            "        if chunk.keys and not unfit:\n            ports.local.commit_pull",
+            "        ports.outbound.close(transfer)\n        if chunk.keys and not unfit:\n            ports.local.commit_pull",
+        ),
+    ),
+    in_memory(
+        "keep what is unfit registered",
+        "a chunk with values that the local server cannot hold is closed as if it were done, and stays registered",
+        (
+            f"{USE_CASES}/pull.py",
+            "finish(ports, transfer, ports.local.abandon(transfer) if unfit else Outcome.DONE)",
+            "finish(ports, transfer, Outcome.DONE)",
         ),
     ),
     in_memory(

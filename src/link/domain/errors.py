@@ -244,7 +244,7 @@ class ColumnNotSupported(NotLinkable):
         return f"Column {self.column!r} ({self.type}) of table {self.table} cannot be copied exactly: {self.reason}."
 
     def advice(self) -> str:
-        return self.instead
+        return self.instead or "Give the column another type at the source (docs/types.md), or move it to a table of its own."
 
 
 @error_class
@@ -617,18 +617,22 @@ class ValueNotRepresentable(LinkError):
     detail: str
     column: str = ""
     key: Mapping[str, str] = field(factory=dict)
-    """The row's key, where it is known."""
+    """The key of the row, which is a part's own where `table` is a part."""
+    value: str = ""
+    """The value as the source's server renders it, shortened."""
 
     def what(self) -> str:
         column = f", column {self.column!r}" if self.column else ""
-        key = f", key {_key(self.key)}" if self.key else ""
-        return f"A value of table {self.table}{column}{key} cannot be held exactly on the local side: {self.detail}."
+        value = f" {self.value}" if self.value else ""
+        row = f", row {_key(self.key)}" if self.key else ""
+        place = f"table {self.table}{row}{column}"
+        return f"The value{value} of {place}, cannot be held exactly by the local server: {self.detail}."
 
     def standing(self) -> str:
-        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+        return "Nothing of its entity was written."
 
     def advice(self) -> str:
-        return "Change the value at the source, or leave it out with a restriction."
+        return "Change the value at the source and pull again, or leave the entity out with a restriction."
 
 
 @error_class

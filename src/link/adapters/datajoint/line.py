@@ -26,6 +26,7 @@ SETTINGS = {
     "postgresql": (
         "SET SESSION TIME ZONE 'UTC'",
         "SET SESSION DateStyle TO 'ISO, YMD'",
+        "SET SESSION IntervalStyle TO 'postgres'",
         "SET SESSION extra_float_digits TO 1",
         "SET SESSION bytea_output TO 'hex'",
         "SET SESSION standard_conforming_strings TO on",

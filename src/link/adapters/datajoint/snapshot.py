@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from link.adapters.datajoint.marks import is_char
 from link.adapters.datajoint.model import Addressing, Column, Default, EntityModel, Index, Kind, TableModel
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _column_differences(linked: Column, now: Column) -> Iterator[str]:
 
 def _type(column: Column) -> tuple[object, ...]:
     """Return what decides about the values, so that a server's new spelling (`int(11)`, `int`) is no change."""
-    loose = column.native if column.kind is Kind.BYTES else ""
+    loose = column.native if column.kind in {Kind.BYTES, Kind.BINARY, Kind.TIME} else is_char(column)
     return column.kind, column.size, column.scale, column.unsigned, column.labels, loose
 
 
