@@ -54,7 +54,7 @@ class Carrier:
 
     def _entries(self, packing: Packing) -> Iterator[Entry]:
         """Yield what must not be removed meanwhile: the objects, and the folders of those that are not whole yet."""
-        for store in {move.local.name: move.local for move in packing.moves.values()}.values():
+        for store in {move.local.name: move.local for move in packing.moves.values() if not move.stays}.values():
             folder = unfinished(store, self.stores.local_schema)
             yield Entry(store=store.name, path=folder, addressing=Addressing.SCHEMA)
         yield from packing.entries

@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.objects import MANIFEST, UNFINISHED
-from link.domain.errors import LinkError, ObjectInTheWay, ObjectMissing
+from link.domain.errors import LinkError, NotShared, ObjectInTheWay, ObjectMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.objects import Move
     from link.adapters.datajoint.stores import Store
 
-WORKERS = 16
 BEAT = 20.0
 """Seconds between two signs of life while objects are on their way."""
 _ARRAY = b"\x93NUMPY"
@@ -45,11 +44,15 @@ class Mover:
     def move(self, moves: Sequence[Move]) -> None:
         """Copy all of them; the first error stops the others and is raised, and what has arrived stays."""
         self._stop.clear()
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="link-objects") as pool:
+        workers = max((place.workers for move in moves for place in (move.source.place, move.local.place)), default=1)
+        with ThreadPoolExecutor(workers, thread_name_prefix="link-objects") as pool:
             try:
-                folders = [pool.submit(self._guarded, self._unfolded, move) for move in moves if move.folder]
-                self._finish(folders)
-                files = [move for move in moves if not move.folder]
+                referred = [pool.submit(self._guarded, _look, move) for move in moves if move.stays]
+                folders = [
+                    pool.submit(self._guarded, self._unfolded, move) for move in moves if move.folder and not move.stays
+                ]
+                self._finish([*referred, *folders])
+                files = [move for move in moves if not move.folder and not move.stays]
                 files += [move for future in folders for move in future.result()]
                 self._finish([pool.submit(self._guarded, self._copy, move) for move in files])
             except BaseException:
@@ -116,13 +119,16 @@ class Mover:
         checksum = move.local.place.copy(move.source.place, move.path, move.goal)
         if checksum is None:
             return False
+        if move.digest is not None:
+            return checksum == move.digest
         if size is None:
             size = (move.array or 0) + _header(next(iter(move.local.place.blocks(move.goal)), b""))
-        found = move.local.place.size(move.goal)
-        return found == size and (move.digest is None or checksum == move.digest)
+        return move.local.place.size(move.goal) == size
 
     def _is_there(self, move: Move) -> bool:
         """Whether the local store has the object already; what has another content is in the way of a path of the user's."""
+        if move.addressing is Addressing.HASH and not move.local.place.asks_for(move.size):
+            return False
         there = move.local.place.size(move.goal)
         if there is None:
             return False
@@ -197,6 +203,16 @@ def _header(head: bytes) -> int:
     """Return the length of the header of a file in NumPy's format."""
     width = 2 if head[6] == 1 else 4
     return 8 + width + int.from_bytes(head[8 : 8 + width], "little")
+
+
+def _look(move: Move) -> None:
+    """See that the local store has an object that stays where it is."""
+    place = move.local.place
+    there = sum(place.files(move.goal).values()) if move.folder else place.size(move.goal)
+    if there is None or (move.size is not None and there != move.size):
+        raise NotShared(
+            table=move.table, column=move.column, store=move.local.name, path=move.goal, source_store=move.source.name
+        )
 
 
 def _missing(move: Move) -> ObjectMissing:

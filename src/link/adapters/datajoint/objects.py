@@ -47,6 +47,8 @@ class Move:
     """At the source."""
     goal: str
     """On the local side."""
+    stays: bool = False
+    """The local rows point at the source's own object, and nothing is copied."""
     folder: bool = False
     size: int | None = None
     items: int | None = None
@@ -123,16 +125,12 @@ class Packing:
                 found=text[:80],
             )
         mapped = self.stores.mapped(table, column, facts.get("store") or None)
-        if mapped.mode is Mode.REFERENCE:
-            goal = facts["path"]
-        else:
-            move = self._move(table, column, mapped, facts)
-            goal = move.goal
+        goal = self._move(table, column, mapped, facts).goal
         return json.dumps(self._rewritten(facts, goal, mapped), ensure_ascii=False)
 
     def _rewritten(self, facts: Mapping[str, Any], goal: str, mapped: Mapped) -> dict[str, Any]:
         rewritten = {**facts, "path": goal, "store": mapped.local.name}
-        if "schema" in facts:
+        if "schema" in facts and mapped.mode is Mode.COPY:
             rewritten["schema"] = self.stores.local_schema
         rewritten.pop("url", None)  # spells out the path again
         return rewritten
@@ -147,6 +145,7 @@ class Packing:
             addressing=addressing,
             path=facts["path"],
             goal="",
+            stays=mapped.mode is Mode.REFERENCE,
             folder=bool(facts.get("is_dir")),
             size=facts.get("size"),
             array=_array_bytes(facts),
@@ -154,9 +153,9 @@ class Packing:
             content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
         )
         _check_inside(move)
-        goal = _goal(move, table, self.stores.local_schema)
+        goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
-        if addressing is not Addressing.PATH:
+        if not move.stays and addressing is not Addressing.PATH:
             holder = "" if stored_codecs.is_counted(column.marker) else f"{table.name}.{column.name}"
             self.entries[Entry(store=mapped.local.name, path=goal, addressing=addressing, holder=holder)] = None
         return self.moves.setdefault((move.local.name, goal), move)

@@ -21,6 +21,8 @@ BLOCK = 2**20
 PART = 16 * 2**20
 """Bytes of a large object that are read or sent to an object store at a time; up to two of them are held."""
 
+CHEAP = 2**20
+"""An object of so many bytes is sent to an object store as quickly as asked for there."""
 TRIES = 5
 
 _T = TypeVar("_T")
@@ -37,11 +39,18 @@ class Place(Protocol):
         """The folder, or the bucket and prefix, for messages."""
 
     @property
+    def workers(self) -> int:
+        """How many objects at once are quickest."""
+
+    @property
     def identity(self) -> tuple[str, ...]:
         """What two stores have in common that are one place."""
 
     def look(self) -> None:
         """Raise where the place cannot be listed."""
+
+    def asks_for(self, size: int | None) -> bool:
+        """Whether it pays to ask if a file of this size is there before it is written again."""
 
     def size(self, path: str) -> int | None:
         """Return the bytes of the file at `path`, None where there is none."""
@@ -58,8 +67,8 @@ class Place(Protocol):
     def copy(self, source: Place, path: str, goal: str) -> str | None:
         """Let the store's own server make `goal` of the file at `path` of another place, whole or not at all.
 
-        Returns the server's checksum of the file (MD5 in hexadecimal digits, or something else), and None where nothing was
-        done because no one server has both.
+        Returns the server's checksum of the copy (MD5 in hexadecimal digits, or something else), and None where nothing was
+        done: no one server has both, or the file is too large for it.
         """
 
     def remove(self, path: str) -> None:
@@ -77,12 +86,19 @@ class FolderPlace:
         return str(self.root)
 
     @property
+    def workers(self) -> int:
+        return 4
+
+    @property
     def identity(self) -> tuple[str, ...]:
         return ("file", os.path.realpath(self.root))
 
     def look(self) -> None:
         with os.scandir(self.root) as entries:
             next(entries, None)
+
+    def asks_for(self, size: int | None) -> bool:
+        return True
 
     def size(self, path: str) -> int | None:
         file = self.root / path
@@ -121,12 +137,11 @@ class FolderPlace:
 
 
 def _there(file: Path, act: Callable[[], _T]) -> _T:
-    """Do something to a file in a folder that is made first; DataJoint's garbage collection takes empty folders away."""
+    """Do something to a file, in a folder that is made where it is missing; garbage collections take empty folders away."""
     for _ in range(TRIES):
-        file.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             return act()
-    file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     return act()
 
 
@@ -160,6 +175,10 @@ class BucketPlace:
         return f"{self.backend.protocol}://{self._full('').rstrip('/')}"
 
     @property
+    def workers(self) -> int:
+        return 16
+
+    @property
     def identity(self) -> tuple[str, ...]:
         return (self.backend.protocol, str(self.backend.spec.get("endpoint", "")), self._full("").strip("/"))
 
@@ -168,6 +187,9 @@ class BucketPlace:
 
     def look(self) -> None:
         self.fs.info(self._full("").split("/", 1)[0], refresh=True)
+
+    def asks_for(self, size: int | None) -> bool:
+        return size is None or size > CHEAP
 
     def size(self, path: str) -> int | None:
         try:
@@ -229,8 +251,15 @@ class BucketPlace:
     def copy(self, source: Place, path: str, goal: str) -> str | None:
         if not isinstance(source, BucketPlace) or source.backend.protocol != "s3" or source._server != self._server:
             return None
-        self.fs.copy(source._full(path), self._full(goal))
-        return str(self.fs.info(self._full(goal), refresh=True)["ETag"]).strip('"')
+        bucket, _, key = self._full(goal).partition("/")
+        there, _, name = source._full(path).partition("/")
+        try:
+            made = self.fs.call_s3("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": there, "Key": name})
+        except OSError as error:
+            if error.errno == EINVAL:  # more than 5 GB
+                return None
+            raise
+        return str(made["CopyObjectResult"]["ETag"]).strip('"')
 
     @property
     def _server(self) -> list[Any]:
