@@ -64,11 +64,11 @@ class Place(Protocol):
     def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
         """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`."""
 
-    def copy(self, source: Place, path: str, goal: str) -> str | None:
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         """Let the store's own server make `goal` of the file at `path` of another place, whole or not at all.
 
-        Returns the server's checksum of the copy (MD5 in hexadecimal digits, or something else), and None where nothing was
-        done: no one server has both, or the file is too large for it.
+        Only a file that the server itself knows to have `digest`, an MD5 in hexadecimal digits, unless that is None. Returns
+        False where nothing was done: no one server has both, the file is too large for it, or its checksum is another one.
         """
 
     def remove(self, path: str) -> None:
@@ -129,8 +129,8 @@ class FolderPlace:
             unfinished.unlink(missing_ok=True)
             raise
 
-    def copy(self, source: Place, path: str, goal: str) -> str | None:
-        return None
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
+        return False
 
     def remove(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
@@ -248,18 +248,21 @@ class BucketPlace:
             raise
         file.commit()
 
-    def copy(self, source: Place, path: str, goal: str) -> str | None:
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         if not isinstance(source, BucketPlace) or source.backend.protocol != "s3" or source._server != self._server:
-            return None
+            return False
         bucket, _, key = self._full(goal).partition("/")
         there, _, name = source._full(path).partition("/")
+        settings = {"CopySourceIfMatch": f'"{digest}"'} if digest else {}
         try:
-            made = self.fs.call_s3("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": there, "Key": name})
-        except OSError as error:
-            if error.errno == EINVAL:  # more than 5 GB
-                return None
+            self.fs.call_s3("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": there, "Key": name}, **settings)
+        except FileNotFoundError:
             raise
-        return str(made["CopyObjectResult"]["ETag"]).strip('"')
+        except OSError as error:
+            if error.errno == EINVAL or "condition" in str(error).lower():  # more than 5 GB; another checksum
+                return False
+            raise
+        return True
 
     @property
     def _server(self) -> list[Any]:
