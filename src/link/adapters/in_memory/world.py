@@ -10,6 +10,7 @@ from attrs import define, field
 
 from link.domain.errors import LinkError, error_class
 from link.domain.states import Evidence
+from link.use_cases.inspection import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +79,8 @@ class Registration:
 
     transfer: UUID
     """The last transfer that touched it."""
+    held: bool = True
+    """Whether the guard holds it; that of an approved row does not matter."""
 
 
 @define
@@ -97,6 +100,8 @@ class World:
     deciding: set[UUID] = field(factory=set)
     """The transfers whose decision is inserted and not committed."""
     alive: set[UUID] = field(factory=set)
+    standing: Standing = field(factory=Standing)
+    """What is wrong apart from keys, for `doctor`."""
     delayed: list[Callable[[], None]] = field(factory=list)
     """COMMITs under way."""
     at_step: Callable[[UUID, str], Fault | None] = field(default=lambda _owner, _step: None)
@@ -110,6 +115,11 @@ class World:
         """Lab S inserts an entity."""
         self.source.setdefault(key, values)
 
+    def update(self, key: Key, *values: str) -> None:
+        """Lab S changes the values of an entity, registered or not."""
+        if key in self.source:
+            self.source[key] = values
+
     def request(self, key: Key) -> None:
         """Lab S asks for a deletion; the foreign key wants a registration."""
         if key not in self.outbound:
@@ -122,7 +132,7 @@ class World:
 
     def delete(self, key: Key) -> None:
         """Lab S deletes an entity, with DataJoint's cascade; the guard refuses unless it is unregistered or approved."""
-        if key in self.outbound and key not in self.approved:
+        if key in self.outbound and key not in self.approved and self.outbound[key].held:
             raise GuardRefused
         self.requested.discard(key)
         self.approved.discard(key)
