@@ -486,6 +486,22 @@ class ObjectDamaged(ObjectMissing):
 
 
 @error_class
+class NotShared(ObjectMissing):
+    """A local store that stands for the source's by reference has not got the source's object."""
+
+    source_store: str
+
+    def what(self) -> str:
+        return (
+            f"The local store {self.store!r} stands for the source's {self.source_store!r} by reference and has not"
+            f" got its object {self.path!r} of column {self.column!r} of {self.table}."
+        )
+
+    def advice(self) -> str:
+        return "Let both stores be one place, or leave out objects='reference', so that the objects are copied."
+
+
+@error_class
 class ObjectInTheWay(ObjectMissing):
     """The local store has another file where a source's file would go."""
 

@@ -335,6 +335,8 @@ class LinkOperations:
         names = layout.OutboundNames.of(entity.master)
         copies = linking.local_declaration(run.local.session, linked)
 
+        bar = Bar()
+
         def tables() -> SourceTables:
             return SourceTables(session=run.source.session, entity=entity, names=names)
 
@@ -358,14 +360,14 @@ class LinkOperations:
             inspector=DataJointInspector(
                 tables=tables, source=source, session=lambda: run.local.session, local=copies, link=linked.link
             ),
-            progress=Bar(),
-            objects=self._objects(run, entity),
+            progress=bar,
+            objects=self._objects(run, entity, bar.carry),
             owner=run.owner,
             clock=time.monotonic,
             chunk=self.chunk,
         )
 
-    def _objects(self, run: _Run, entity: EntityModel) -> Objects:
+    def _objects(self, run: _Run, entity: EntityModel, told: Callable[[int, int], None]) -> Objects:
         if not entity.has_objects:
             return NothingStored()
 
@@ -373,7 +375,7 @@ class LinkOperations:
             for line in (run.local, run.source):
                 line.session.query("SELECT 1")
 
-        return Carrier(stores=self.config.stores, entity=entity, session=lambda: run.local.session, beat=beat)
+        return Carrier(stores=self.config.stores, entity=entity, session=lambda: run.local.session, beat=beat, told=told)
 
     def _claim(self, run: _Run, linked: linking.Linked) -> claiming.Claim:
         session = run.local.session

@@ -253,6 +253,12 @@ class Progress(Protocol):
     def advance(self, entities: int) -> None:
         """Hear that `entities` more are done."""
 
+    def carry(self, done: int, total: int) -> None:
+        """Hear that `done` of `total` bytes of the present chunk's objects have arrived; `total` leaves out unknown sizes.
+
+        From one thread at a time, but not always the same.
+        """
+
     def end(self) -> None:
         """Hear that the task is over, or has failed."""
 
