@@ -41,6 +41,11 @@ class LabS:
             self.server.admin_query(f"GRANT ALL ON {name}.* TO {self.link.user}")
         return name
 
+    def has_outbound(self, name="session_outbound"):
+        """Whether there is an outbound table, which goes with its link."""
+        there = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+        return bool(self.server.admin_query(there, (self.outbound_schema, name)))
+
     @property
     def product(self):
         return privileges.Product(self.server.product.value)

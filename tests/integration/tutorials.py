@@ -42,7 +42,7 @@ def university(schema):
         sex : enum('F', 'M', 'U')
         date_of_birth : date
         home_city : varchar(60)
-        home_state : varchar(2)
+        home_state : char(2)
         """,
         [
             (
@@ -105,7 +105,7 @@ def university(schema):
         """
         -> Course
         -> Term
-        section : varchar(1)
+        section : char(1)
         ---
         room : varchar(12)
         """,
@@ -140,7 +140,7 @@ def university(schema):
         dj.Lookup,
         "LetterGrade",
         """
-        grade : varchar(2)
+        grade : char(2)
         ---
         points : decimal(3,2)
         """,
@@ -188,9 +188,9 @@ def electrophysiology(schema):
         definition = """
         -> Neuron
         ---
-        mean_activity : float64
-        std_activity : float64
-        max_activity : float64
+        mean_activity : float32
+        std_activity : float32
+        max_activity : float32
         """
 
         def make(self, key):
@@ -202,7 +202,7 @@ def electrophysiology(schema):
         definition = """
         spike_param_id : int16
         ---
-        threshold : float64
+        threshold : float32
         """
         contents = ((1, 0.5), (2, 0.9))
 
@@ -246,10 +246,10 @@ def calcium_imaging(schema):
                 -> Session
                 scan_idx : int16
                 ---
-                depth : float64
-                wavelength : float64
-                laser_power : float64
-                fps : float64
+                depth : float32
+                wavelength : float32
+                laser_power : float32
+                fps : float32
                 file_name : varchar(128)
                 """
             },
@@ -275,7 +275,7 @@ def calcium_imaging(schema):
         definition = """
         seg_param_id : int16
         ---
-        threshold : float64
+        threshold : float32
         min_size : int32
         """
         contents = ((1, 3.5, 1), (2, 6.25, 2))
@@ -286,8 +286,8 @@ def calcium_imaging(schema):
         roi_idx : int16
         ---
         mask : <blob>
-        center_x : float64
-        center_y : float64
+        center_x : float32
+        center_y : float32
         """
 
     class Segmentation(dj.Computed):
