@@ -47,10 +47,12 @@ def declared():
 
 
 def plain(value):
-    """Return a value that compares: arrays as lists with their type, numbers as their servers count them."""
+    """Return a value that compares: arrays with their type, numbers as their servers count them, a char without its padding."""
     if isinstance(value, np.ndarray):
         return str(value.dtype), value.shape, value.tolist()
-    return float(value) if not isinstance(value, (str, bytes)) and hasattr(value, "__float__") else value
+    if isinstance(value, str):
+        return value.rstrip(" ")
+    return float(value) if not isinstance(value, bytes) and hasattr(value, "__float__") else value
 
 
 def results(expression, wanted, tables):
