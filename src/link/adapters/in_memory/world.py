@@ -115,6 +115,11 @@ class World:
         """Lab S inserts an entity."""
         self.source.setdefault(key, values)
 
+    def update(self, key: Key, *values: str) -> None:
+        """Lab S changes the values of an entity, registered or not."""
+        if key in self.source:
+            self.source[key] = values
+
     def request(self, key: Key) -> None:
         """Lab S asks for a deletion; the foreign key wants a registration."""
         if key not in self.outbound:
