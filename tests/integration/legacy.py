@@ -45,6 +45,12 @@ def python(version="0.14"):
     return interpreter
 
 
+def _schemas(lab):
+    if hasattr(lab, "local_schema"):
+        return {"LOCAL": lab.local_schema}
+    return {"SOURCE": lab.source_schema, "OUTBOUND": lab.outbound_schema}
+
+
 def run(script, lab, account, version="0.14", **more):
     """Run a script under an older DataJoint, connected as `account`; return what it printed, or raise with its error.
 
@@ -58,8 +64,7 @@ def run(script, lab, account, version="0.14", **more):
         "LAB_USER": account.user,
         "LAB_PASSWORD": account.password,
         "LAB_TLS": "no" if server.product.value == "mariadb" else "yes",
-        "SOURCE": lab.source_schema,
-        "OUTBOUND": lab.outbound_schema,
+        **_schemas(lab),
         **more,
     }
     done = subprocess.run(

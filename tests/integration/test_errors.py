@@ -206,7 +206,7 @@ def test_a_unique_index_of_the_users_is_a_conflict(declared, lab_l, local):
     pipeline.fill(declared, subjects=range(1), sessions=range(3))
     session = linked(declared, local)
     session.heading  # noqa: B018 - declares the local table
-    lab_l.server.query(lab_l.user, f"CREATE UNIQUE INDEX one ON {lab_l.table('session')} (small, ok)")
+    lab_l.server.admin_query(f"CREATE UNIQUE INDEX one ON {lab_l.table('session')} (small, ok)")
     with pytest.raises(errors.KeyConflict, match="session"):
         session.pull()
     assert declared.count("session_outbound", declared.outbound_schema) == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -565,10 +565,13 @@ class ValueNotRepresentable(LinkError):
     table: str
     detail: str
     column: str = ""
+    key: Mapping[str, str] = field(factory=dict)
+    """The row's key, where it is known."""
 
     def what(self) -> str:
         column = f", column {self.column!r}" if self.column else ""
-        return f"A value of table {self.table}{column} cannot be held exactly by the local server: {self.detail}."
+        key = f", key {_key(self.key)}" if self.key else ""
+        return f"A value of table {self.table}{column}{key} cannot be held exactly on the local side: {self.detail}."
 
     def standing(self) -> str:
         return "The transfer was undone on both servers; earlier chunks of this pull stay."

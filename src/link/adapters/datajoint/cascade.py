@@ -63,10 +63,11 @@ def _summed(
 
 
 def _diagrams(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Iterator[Any]:
-    session.connection.register(dj.Schema(session.schema, connection=session.connection, create_schema=False))
+    with session.translating():
+        session.connection.register(dj.Schema(session.schema, connection=session.connection, create_schema=False))
     for batch in batches(keys, BATCH):
-        expression = wire.restricted(table, wire.key_literals(session, key, batch), [column.name for column in key])
         with session.translating():
+            expression = wire.restricted(table, wire.key_literals(session, key, batch), [column.name for column in key])
             diagram = dj.Diagram.cascade(expression)
         yield diagram
 

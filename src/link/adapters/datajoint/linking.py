@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -80,18 +81,17 @@ def declare(session: Session, entity: EntityModel, source: str, outbound: str) -
 
 
 def _declare(session: Session, entity: EntityModel, source: str, outbound: str) -> None:
+    """Make the tables, then what DataJoint has to know of them; that they are linked is entered last."""
     make = [*declaration.copy_statements(entity, session), *declaration.requests_statements(entity, session)]
-    if session.backend == "postgresql":
-        with session.transaction("of the local declaration"):
-            for statement in make:
-                session.query(statement)
-            _enter(session, entity, source, outbound)
-    else:
+    is_whole = session.backend == "postgresql"
+    with session.transaction("of the local declaration") if is_whole else nullcontext():
         for statement in make:
             session.query(statement)
+        for statement, args in declaration.lineage_statements(entity, session):
+            session.query(statement, args)
+        for statement, args in declaration.other_lineage_statements(session):
+            session.query(statement, args)
         _enter(session, entity, source, outbound)
-    for statement, args in declaration.lineage_statements(entity, session):
-        session.query(statement, args)
 
 
 def is_entered(session: Session, class_name: str) -> bool:

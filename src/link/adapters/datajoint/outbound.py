@@ -112,10 +112,10 @@ class DataJointOutbound:
             self._open(tables, transfer, len(fresh) + len(lost))
             if fresh:
                 self._insert(tables, ident, fresh)
-                self.guard.hold(session, transfer.id)
             if lost:
                 unflagged = f"NOT {tables.flagged(tables.requested)} AND NOT {tables.flagged(tables.approved)}"
-                self._take(tables, ident, lost, f"{tables.settled} AND {unflagged}")
+                self._take(tables, ident, lost, f"{tables.settled} AND {unflagged}", hold=True)
+            self.guard.hold(session, transfer.id)
             place = f"{tables.outbound} o JOIN {{table}} t ON {tables.same('t', 'o')} WHERE o.{TRANSFER} = {speech.uuid}"
             return rows.read(tables, place, (ident,))
 
@@ -147,16 +147,22 @@ class DataJointOutbound:
             (ident, ident, *args),
         )
 
-    def _take(self, tables: SourceTables, ident: object, keys: Keys, condition: str) -> None:
-        """Put the rows of `keys` that meet `condition` under the transfer `ident`."""
-        self._update(tables, ident, keys, f"{TRANSFER} = {dialect(tables.session).uuid}", condition)
+    def _take(self, tables: SourceTables, ident: object, keys: Keys, condition: str, *, hold: bool = False) -> None:
+        """Put the rows of `keys` that meet `condition` under the transfer `ident`.
 
-    def _update(self, tables: SourceTables, ident: object, keys: Keys, change: str, condition: str = "TRUE") -> None:
+        To `hold` them is for rows that are going to be local again: one whose approval lab S has deleted is not held any more.
+        """
+        uuid = dialect(tables.session).uuid
+        changes = [f"{TRANSFER} = {uuid}", *([f"{HELD} = COALESCE(o.{HELD}, {uuid})"] if hold else [])]
+        self._update(tables, ident, keys, changes, condition)
+
+    def _update(self, tables: SourceTables, ident: object, keys: Keys, changes: list[str], condition: str = "TRUE") -> None:
+        """Make `changes`, each with one place for `ident`."""
         session = tables.session
         relation, args = self._relation(tables, keys)
         on = wire.key_join(session, tables.entity.master.key, "o")
-        statement = dialect(session).update(tables.outbound, "o", relation, on, change, condition)
-        session.query(statement, _update_args(session.backend, (ident,), args))
+        statement = dialect(session).update(tables.outbound, "o", relation, on, ", ".join(changes), condition)
+        session.query(statement, _update_args(session.backend, (ident,) * len(changes), args))
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
         """Put the registrations of `keys` under the transfer; return how many of them are under it now."""
@@ -303,7 +309,7 @@ class DataJointOutbound:
             mine = [keys[position] for position in self._positions(tables, ident, keys, lock=True)]
             if mine:
                 self._delete(tables, tables.approved, mine)
-                self._update(tables, ident, mine, f"{HELD} = {speech.uuid}")
+                self._update(tables, ident, mine, [f"{HELD} = {speech.uuid}"])
                 self.guard.hold(session, transfer.id)
         return len(mine)
 

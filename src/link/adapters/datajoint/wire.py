@@ -204,5 +204,6 @@ def _exact(
     for row in rows:
         for place, check in checks:
             if row[place] is not None and (fault := check(row[place])):
-                raise ValueNotRepresentable(table=table.name, column=columns[place].name, detail=fault)
+                key = {column.name: str(value) for column, value in zip(columns, row, strict=True) if column.in_key}
+                raise ValueNotRepresentable(table=table.name, column=columns[place].name, detail=fault, key=key)
         yield row
