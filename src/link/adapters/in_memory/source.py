@@ -86,8 +86,8 @@ class InMemoryOutbound(Steps):
             world = self.world
             taken = [key for key in fresh if key in world.source and key not in world.outbound]
             flagged = world.requested | world.approved
-            there = world.outbound.keys() & world.source.keys()
-            taken += [key for key in lost if key in there and self._is_settled(key) and key not in flagged]
+            lost = [key for key in lost if key in world.source]
+            taken += [key for key in lost if key in world.outbound and self._is_settled(key) and key not in flagged]
             for key in taken:
                 world.outbound[key] = Registration(transfer.id)
             return Chunk(keys=taken, rows={key: world.source[key] for key in taken})
