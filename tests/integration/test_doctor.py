@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import datajoint as dj
 import pipeline
 import pytest
-from backups import Backup, clone
+import servers
+from backups import Backup, clone, dump, load
 from labs import begin, damage
 from servers import Product
 
@@ -226,6 +227,43 @@ def test_rows_that_lab_s_deleted_past_the_guard_are_kept_and_named(labs):
     assert registered <= source
 
 
+DUMPED = [(Product.POSTGRESQL, Product.MYSQL), (Product.MARIADB, Product.POSTGRESQL)]
+dumped = pytest.mark.parametrize("pair", DUMPED, ids=lambda pair: f"{pair[0].value}-to-{pair[1].value}", indirect=True)
+"""Products that come with a program for it here."""
+
+
+@dumped
+def test_a_dump_brings_guard_and_foreign_keys_back(labs, connect):
+    """Lab S restores its schemas by the product's own program: nothing is wrong but the keys that were pulled since."""
+    lab_s, _, session = labs
+    kept = dump(lab_s.server, lab_s.source_schema, lab_s.outbound_schema)
+    session.pull({"subject": "m1"})
+    load(lab_s.server, kept)
+    assert troubles(session.doctor()) == {Trouble.LOCAL_UNREGISTERED: 10}
+    assert session.repair(prompt=False).healthy
+    with pytest.raises(Exception, match="in use|blocked|Link"):
+        try_to_delete(lab_s, connect)
+
+
+@pytest.mark.parametrize("pair", DUMPED[1:], ids=["mariadb-to-postgresql"], indirect=True)
+def test_a_moved_local_server_is_adopted(labs, link):
+    """Lab L's schema is dumped and loaded on another server: refused, adopted, and then as before."""
+    lab_s, lab_l, session = labs
+    other = servers.get(lab_l.server.product, "source")
+    other.admin_query(f"CREATE ROLE {lab_l.user.user} LOGIN PASSWORD '{lab_l.user.password}'")
+    load(other, dump(lab_l.server, lab_l.local_schema))
+    lab_l.server = other
+    moved = link(lab_s, lab_l)
+    assert Trouble.LOCAL_SIDE_MOVED in troubles(moved().doctor())
+    with pytest.raises(errors.LocalSideMoved, match="adopt"):
+        moved().pull()
+    moved().adopt()
+    assert troubles(moved().doctor()) == {}
+    assert moved().pull().pulled == 20
+    with pytest.raises(errors.LocalSideMoved):
+        session.pull()
+
+
 # ---- identity
 
 
@@ -352,6 +390,25 @@ def test_a_weakened_guard_is_found_and_put_back(labs, connect):
     assert delete_locally(session, 1, 2).approved == 1
     assert try_to_delete(lab_s, connect) == 1
     assert troubles(session.doctor()) == {}
+
+
+@pytest.mark.parametrize("pair", EACH[1:2], ids=["mysql-to-mariadb"], indirect=True)
+def test_an_admin_makes_the_refusal_of_stock_mysql_readable(labs, connect):
+    """The statements that the report prints, run once by an admin, say who uses the row; Link's own way goes on as before."""
+    lab_s, _, session = labs
+    (note,) = [found for found in session.doctor().findings if found.trouble is Trouble.READABLE_REFUSAL]
+    first, *statements, last = note.detail.splitlines()
+    assert (first, last, len(statements)) == ("DELIMITER //", "DELIMITER ;", 2)
+    for statement in statements:
+        lab_s.server.admin_query(statement.removesuffix(" //"))
+    with pytest.raises(Exception, match=r"in use by local_\w+.session .*DeletionRequested"):
+        try_to_delete(lab_s, connect)
+    request(lab_s, 1)
+    assert delete_locally(session, 1, 2).approved == 1
+    assert try_to_delete(lab_s, connect) == 1
+    assert session.pull().pulled == 21
+    result = session.doctor()
+    assert (result.healthy, Trouble.READABLE_REFUSAL in {found.trouble for found in result.findings}) == (True, False)
 
 
 @each

@@ -39,14 +39,8 @@ def claim(session: Session, entity: EntityModel, mine: Claim) -> str:
     names = layout.OutboundNames.of(entity.master)
     kind = _registered(session, names, entity, mine)
     if kind is None:
-        try:
-            with set_up_alone(session):
-                kind = _registered(session, names, entity, mine) or _make(session, names, entity, mine)
-        except Refused as error:
-            if error.refusal is not Refusal.LOCK_TIMEOUT:
-                raise
-            holders = grants.lock_holders(session, entity.master)
-            raise LockWait(table=entity.master.name, holders=holders, seconds=LOCK_SECONDS) from None
+        with waiting(session, entity), set_up_alone(session):
+            kind = _registered(session, names, entity, mine) or _make(session, names, entity, mine)
     grants.look_after(session, names, entity.master)
     return kind
 
@@ -78,6 +72,18 @@ def read_entry(session: Session, names: layout.OutboundNames) -> Entry | None:
             link=read_id(link), source=(schema, table), place=place, label=label, guard=str(kind), layout=int(version)
         )
     return None
+
+
+@contextmanager
+def waiting(session: Session, entity: EntityModel) -> Iterator[None]:
+    """Say who holds the source table where a definition has to wait for it for too long."""
+    try:
+        yield
+    except Refused as error:
+        if error.refusal is not Refusal.LOCK_TIMEOUT:
+            raise
+        holders = grants.lock_holders(session, entity.master)
+        raise LockWait(table=entity.master.name, holders=holders, seconds=LOCK_SECONDS) from None
 
 
 def _registered(session: Session, names: layout.OutboundNames, entity: EntityModel, mine: Claim) -> str | None:

@@ -63,10 +63,10 @@ class DataJointPremises:
             return
         linked, entity = ends
         session, mine = self.source(), self.claim(linked)
-        with set_up_alone(session):
+        with claiming.waiting(session, entity), set_up_alone(session):
             claiming.make_again(session, entity, mine)
         claiming.claim(session, entity, mine)
-        with set_up_alone(session):
+        with claiming.waiting(session, entity), set_up_alone(session):
             for fault in structure.foreign_key_faults(session, OutboundNames.of(entity.master), entity.master):
                 _mend(session, entity, fault)
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from datajoint import errors as dj_errors
 
-from link.domain.errors import ConnectionLost, LinkError, PacketTooLarge, PrivilegeMissing, ServerRefused, error_class
+from link.domain.errors import (
+    ConnectionLost,
+    LinkError,
+    PacketTooLarge,
+    PrivilegeMissing,
+    ServerRefused,
+    TableMissing,
+    error_class,
+)
 
 if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
@@ -67,6 +75,7 @@ MYSQL = {
 MYSQL_LOST = {0, 1053, 1317, 1927, 2003, 2006, 2013, 2055, 4031}
 MYSQL_ACCESS = {1044, 1045, 1142, 1143, 1370}
 MYSQL_PACKET = {1153}
+MYSQL_NO_TABLE = 1146
 
 
 def translate(error: Exception, session: Session, statement: str) -> Exception:
@@ -92,6 +101,8 @@ def _postgresql(error: Exception, session: Session, statement: str) -> Exception
         return _lost(error, session)
     if code == "42501":
         return _privilege(error, session, statement)
+    if code == "42P01":
+        return TableMissing(server=session.server, detail=_brief(error))
     return _refused(error, session, code, POSTGRESQL.get(code, POSTGRESQL.get(code[:2], Refusal.OTHER)))
 
 
@@ -105,6 +116,12 @@ def _mysql(error: Exception, session: Session, statement: str) -> Exception:
         return _lost(error, session)
     if code in MYSQL_ACCESS:
         return _privilege(error, session, statement)
+    return _mysql_refusal(error, session, code)
+
+
+def _mysql_refusal(error: Exception, session: Session, code: int) -> Exception:
+    if code == MYSQL_NO_TABLE:
+        return TableMissing(server=session.server, detail=_brief(error))
     if code in MYSQL_PACKET:
         return PacketTooLarge(server=session.server, setting="max_allowed_packet", limit="too small for it")
     return _refused(error, session, str(code), MYSQL.get(code, Refusal.OTHER))
