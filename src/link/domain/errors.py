@@ -671,10 +671,10 @@ class DeleteBlocked(LinkError):
 
 @error_class
 class NoTerminal(LinkError):
-    """There is nobody to confirm the delete."""
+    """There is nobody to confirm it."""
 
     def advice(self) -> str:
-        return "Pass prompt=False, or set dj.config['safemode'] = False, to delete without being asked."
+        return "Pass prompt=False, or set dj.config['safemode'] = False, to go on without being asked."
 
 
 @error_class
