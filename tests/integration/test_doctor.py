@@ -11,6 +11,7 @@ from damaged import EACH, M0, delete_locally, each, left, one, request, sides, t
 from labs import damage
 from servers import Product
 
+from link import errors
 from link.adapters.datajoint.session import Session
 from link.domain.findings import Trouble
 
@@ -107,6 +108,25 @@ def weaken_guard(lab_s):
         damage(lab_s.server, f"DELETE FROM {lab_s.outbound('~session_outbound_guard')}")
 
 
+@one
+def test_repair_shows_what_is_wrong_and_asks(labs, mocker):
+    """As delete does: shown and asked once unless safemode is off or prompt=False; a "no" or nobody there changes nothing."""
+    lab_s, _, session = labs
+    damage(lab_s.server, f"DELETE FROM {lab_s.outbound('session_outbound')} WHERE session = 1")
+    asked = mocker.patch("link.infrastructure.composition.user_choice", return_value="no")
+    assert not session.repair(prompt=True).confirmed
+    (question,) = asked.call_args.args
+    assert "(subject='m0', session='1')" in question and question.endswith("Repair?")
+    asked.side_effect = EOFError
+    with pytest.raises(errors.NoTerminal, match="prompt=False"):
+        session.repair(prompt=True)
+    assert lab_s.count("session_outbound", lab_s.outbound_schema) == 9
+    asked.side_effect, asked.return_value = None, "yes"
+    assert session.repair(prompt=True).done == {"registered again": 1}
+    assert not session.repair(prompt=True).confirmed
+    assert asked.call_count == 3
+
+
 @each
 def test_a_weakened_guard_is_found_and_put_back(labs, connect):
     """After repair lab S's delete of a shared row is refused again, and Link's own way still goes."""
@@ -128,7 +148,7 @@ def test_an_admin_makes_the_refusal_of_stock_mysql_readable(labs, connect):
     lab_s, _, session = labs
     (note,) = [found for found in session.doctor().findings if found.trouble is Trouble.READABLE_REFUSAL]
     first, *statements, last = note.detail.splitlines()
-    assert (first, last, len(statements)) == ("DELIMITER //", "DELIMITER ;", 2)
+    assert (first, last, len(statements)) == ("DELIMITER //", "DELIMITER ;", 3)
     for statement in statements:
         lab_s.server.admin_query(statement.removesuffix(" //"))
     with pytest.raises(Exception, match=r"in use by local_\w+.session .*DeletionRequested"):
@@ -179,6 +199,20 @@ def foreign_key_name(lab_s):
     return found[0][0]
 
 
+def mended(lab_s, session):
+    """Have repair make the foreign key; where it lacks the right an admin runs what the report prints."""
+    result = session.repair(prompt=False)
+    if lab_s.server.backend == "postgresql":
+        return result.healthy
+    (finding,) = [found for found in result.findings if found.trouble is Trouble.FOREIGN_KEY]
+    raw = lab_s.server.raw(lab_s.server.admin)
+    with raw.cursor() as cursor:
+        for statement in finding.detail.splitlines()[1:]:
+            cursor.execute(statement.rstrip(";"))
+    raw.close()
+    return session.repair(prompt=False).healthy
+
+
 @each
 def test_a_foreign_key_that_is_gone_or_cascades_is_made_again(labs):
     """The one that is found is replaced by one that lets nothing cascade; SQL's own delete is refused again."""
@@ -192,7 +226,7 @@ def test_a_foreign_key_that_is_gone_or_cascades_is_made_again(labs):
             damage(lab_s.server, f"ALTER TABLE {outbound} ADD {reference}")
         found = session.doctor()
         assert (troubles(found), (instead or "has none to") in str(found)) == ({Trouble.FOREIGN_KEY: 1}, True)
-        assert session.repair(prompt=False).healthy
+        assert mended(lab_s, session)
     with pytest.raises(Exception, match="foreign key"):
         lab_s.server.query(lab_s.owner, f"DELETE FROM {source} WHERE subject = 'm0'")
 
@@ -210,7 +244,7 @@ def test_a_foreign_key_waits_for_the_rows_it_forbids(labs):
     assert left(result) == {("m0", 1): Trouble.SOURCE_ROW_MISSING}
     assert Trouble.FOREIGN_KEY in {finding.trouble for finding in result.findings}
     delete_locally(session, 1)
-    assert session.repair(prompt=False).healthy
+    assert mended(lab_s, session)
 
 
 @each

@@ -229,6 +229,8 @@ def test_operations_inside_a_transaction_are_refused(made, local):
                 session().delete,
                 session.drop,
                 session.adopt,
+                session.doctor,
+                session.repair,
             ):
                 with pytest.raises(errors.InTransaction):
                     operation()

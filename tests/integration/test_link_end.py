@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from backups import clone
 from damaged import each, one, sides, ten_pulled
-from labs import begin
 
 from link import errors
-from link.adapters.datajoint import claiming
+from link.adapters.datajoint import claiming, outbound
 from link.domain.transfers import Operation, Transfer
+from link.use_cases.recovery import finish
 
 
 @pytest.fixture
@@ -60,22 +60,27 @@ def test_who_has_read_before_the_end_registers_nothing_after_it(labs, link):
 
 
 @each
-def test_the_end_waits_for_a_registration_under_way(labs, link):
+def test_the_end_waits_for_a_registration_under_way(labs, link, mocker):
     """A transfer that is being opened ends first; then its rows are seen, and the link does not end."""
     lab_s, lab_l, session = labs
-    server = lab_s.server
     (session & "TRUE").delete(prompt=False)
-    raw = begin(server, lab_s.link)
-    registry, share = lab_s.outbound("~link_outbound"), "FOR SHARE" if server.backend == "postgresql" else "LOCK IN SHARE MODE"
-    with raw.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {registry} {share}")
-        with ThreadPoolExecutor() as pool:
-            dropping = pool.submit(lambda: session.drop(prompt=False))
-            time.sleep(0.5)
-            assert not dropping.done()
-            raw.rollback()
-            dropping.result(20)
-    raw.close()
+    read, waited = outbound.rows.read, []
+    with link(lab_s, lab_l)._operations._ports() as run, ThreadPoolExecutor() as pool:
+
+        def read_late(*args):
+            waited.append(pool.submit(lambda: session.drop(prompt=False)))
+            time.sleep(0.7)
+            assert not waited[0].done()
+            return read(*args)
+
+        mocker.patch.object(outbound.rows, "read", read_late)
+        transfer = Transfer(operation=Operation.PULL, owner=run.ports.owner)
+        assert run.ports.outbound.register(transfer, [("m0", "1")], ()).keys == [("m0", "1")]
+        with pytest.raises(errors.Busy):
+            waited[0].result(20)
+        finish(run.ports, transfer, run.ports.local.abandon(transfer))
+    session.drop(prompt=False)
+    assert lab_s.count("session_outbound", lab_s.outbound_schema) == 0
 
 
 @one

@@ -160,11 +160,11 @@ REMEDIES: dict[Trouble, Remedy] = {
         Cure.LEAVE,
         "adopt() where this is the real one and the other is gone for good; drop the clone otherwise",
     ),
-    Trouble.GUARD: Remedy(Weight.BROKEN, Cure.MEND),
+    Trouble.GUARD: Remedy(
+        Weight.BROKEN, Cure.MEND, "where it stays: give the link user the rights of set-up, and repair() again"
+    ),
     Trouble.FOREIGN_KEY: Remedy(
-        Weight.BROKEN,
-        Cure.MEND,
-        "where repair() is refused: settle the named keys, give the link user REFERENCES, call it again",
+        Weight.BROKEN, Cure.MEND, "where it stays: settle the named keys, then let an admin of lab S run the statements"
     ),
     Trouble.GRANT_MISSING: Remedy(Weight.TO_DO, Cure.MEND, "let an admin of lab S run the statement"),
     Trouble.GRANT_TOO_WIDE: Remedy(Weight.TO_DO, Cure.LEAVE, "let an admin of lab S run the statement"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from link.adapters.datajoint.dialect import dialect, read_id
 from link.adapters.datajoint.line import LOCK_SECONDS, set_up_alone
 from link.adapters.datajoint.linking import table_exists
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import Busy, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken
+from link.domain.errors import Busy, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken, PrivilegeMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.linking import Linked
     from link.adapters.datajoint.model import EntityModel
     from link.adapters.datajoint.session import Session
+
+LOGGER = logging.getLogger("link")
 
 
 @frozen(kw_only=True)
@@ -121,7 +124,10 @@ def make_again(session: Session, entity: EntityModel, mine: Claim) -> None:
     if structure.missing_tables(session, names):
         _make_tables(session, names, entity)
     if entry is not None and structure.guard_faults(session, names, entry.guard, keys):
-        guard.reinstall(session, names, keys, mine.label, entry.guard)
+        try:
+            guard.reinstall(session, names, keys, mine.label, entry.guard)
+        except PrivilegeMissing as error:  # what can be done about keys is done all the same, and this stays a finding
+            LOGGER.info("%s", error)
         _befriend(session, names, entity, entry.guard)
 
 
