@@ -161,7 +161,7 @@ REMEDIES: dict[Trouble, Remedy] = {
         "adopt() where this is the real one and the other is gone for good; drop the clone otherwise",
     ),
     Trouble.GUARD: Remedy(
-        Weight.BROKEN, Cure.MEND, "where it stays: give the link user the rights of set-up, and repair() again"
+        Weight.BROKEN, Cure.MEND, "where it stays: grant the link user the rights of set-up, repair() again"
     ),
     Trouble.FOREIGN_KEY: Remedy(
         Weight.BROKEN, Cure.MEND, "where it stays: settle the named keys, then let an admin of lab S run the statements"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datajoint import errors as dj_errors
 
@@ -19,6 +19,8 @@ from link.domain.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from link.adapters.datajoint.session import Session
 
 
@@ -40,6 +42,9 @@ class Refused(ServerRefused):
 
     refusal: Refusal = Refusal.OTHER
     code: str = ""
+    row: Sequence[Any] = ()
+    """The row that was refused, of those to insert, and its column, as far as they could be found out."""
+    column: str = ""
 
 
 POSTGRESQL = {
@@ -52,6 +57,7 @@ POSTGRESQL = {
     "22": Refusal.VALUE,
     "23502": Refusal.VALUE,
     "23514": Refusal.VALUE,
+    "54000": Refusal.VALUE,  # a value too long for its index
 }
 MYSQL = {
     1062: Refusal.DUPLICATE,
@@ -69,6 +75,7 @@ MYSQL = {
     1406: Refusal.VALUE,
     1048: Refusal.VALUE,
     3140: Refusal.VALUE,
+    3157: Refusal.VALUE,
     4025: Refusal.VALUE,
     3819: Refusal.VALUE,
 }
