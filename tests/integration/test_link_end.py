@@ -10,7 +10,7 @@ from backups import clone
 from damaged import each, one, sides, ten_pulled
 
 from link import errors
-from link.adapters.datajoint import claiming, outbound
+from link.adapters.datajoint import claiming
 from link.domain.transfers import Operation, Transfer
 from link.use_cases.recovery import finish
 
@@ -64,18 +64,19 @@ def test_the_end_waits_for_a_registration_under_way(labs, link, mocker):
     """A transfer that is being opened ends first; then its rows are seen, and the link does not end."""
     lab_s, lab_l, session = labs
     (session & "TRUE").delete(prompt=False)
-    read, waited = outbound.rows.read, []
+    waited = []
     with link(lab_s, lab_l)._operations._ports() as run, ThreadPoolExecutor() as pool:
+        hold = type(run.ports.outbound.guard).hold
 
-        def read_late(*args):
+        def hold_late(*args):
             waited.append(pool.submit(lambda: session.drop(prompt=False)))
             time.sleep(0.7)
-            assert not waited[0].done()
-            return read(*args)
+            assert not waited[0].done(), waited[0].exception()
+            return hold(*args)
 
-        mocker.patch.object(outbound.rows, "read", read_late)
+        mocker.patch.object(type(run.ports.outbound.guard), "hold", hold_late)
         transfer = Transfer(operation=Operation.PULL, owner=run.ports.owner)
-        assert run.ports.outbound.register(transfer, [("m0", "1")], ()).keys == [("m0", "1")]
+        run.ports.outbound.register(transfer, [("m0", "1")], ())
         with pytest.raises(errors.Busy):
             waited[0].result(20)
         finish(run.ports, transfer, run.ports.local.abandon(transfer))
