@@ -92,8 +92,8 @@ def _address(server):
     return [f"--host={server.host}", f"--port={server.port}", f"{user}={server.admin.user}"]
 
 
-def _run(command, server, sql=""):
+def _run(command, server, sql=b""):
     secrets_ = {"PGPASSWORD": server.admin.password, "MYSQL_PWD": server.admin.password}
-    done = subprocess.run(command, input=sql, env={**os.environ, **secrets_}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, input=sql, env={**os.environ, **secrets_}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
     return done.stdout
