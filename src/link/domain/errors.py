@@ -262,6 +262,23 @@ class ColumnNotSupported(NotLinkable):
 
 
 @error_class
+class TableMissing(LinkError):
+    """A table that Link needs is missing."""
+
+    server: str
+    detail: str
+
+    def what(self) -> str:
+        return f"A table that Link needs is missing on {self.server}: {self.detail}."
+
+    def standing(self) -> str:
+        return "What was not committed was rolled back."
+
+    def advice(self) -> str:
+        return "doctor() says which ones are missing; repair() makes those of outbound again, and registers the local rows."
+
+
+@error_class
 class DeclarationChanged(LinkError):
     """A table is not declared any more as it was when it was linked."""
 
@@ -739,10 +756,10 @@ class DeleteBlocked(LinkError):
 
 @error_class
 class NoTerminal(LinkError):
-    """There is nobody to confirm the delete."""
+    """There is nobody to confirm it."""
 
     def advice(self) -> str:
-        return "Pass prompt=False, or set dj.config['safemode'] = False, to delete without being asked."
+        return "Pass prompt=False, or set dj.config['safemode'] = False, to go on without being asked."
 
 
 @error_class

@@ -269,10 +269,11 @@ class LinkOperations:
         linked = linking.read_linked(run.local.session, self.config.class_name)
         if linked is None:
             raise AssertionError
-        entry = claiming.read_entry(run.source.session, layout.OutboundNames.of(linked.source.master))
+        entity = self._source_entity(run.source.session)
+        entry = claiming.read_entry(run.source.session, layout.OutboundNames.of(entity.master))
         if entry is None:
             raise AssertionError
-        return self._ports_over(run, linked, linked.source, entry.guard)
+        return self._ports_over(run, linked, entity, entry.guard)
 
     # ---- putting together
 

@@ -42,14 +42,8 @@ def claim(session: Session, entity: EntityModel, mine: Claim) -> str:
     names = layout.OutboundNames.of(entity.master)
     kind = _registered(session, names, entity, mine)
     if kind is None:
-        try:
-            with set_up_alone(session):
-                kind = _registered(session, names, entity, mine) or _make(session, names, entity, mine)
-        except Refused as error:
-            if error.refusal is not Refusal.LOCK_TIMEOUT:
-                raise
-            holders = grants.lock_holders(session, entity.master)
-            raise LockWait(table=entity.master.name, holders=holders, seconds=LOCK_SECONDS) from None
+        with waiting(session, entity), set_up_alone(session):
+            kind = _registered(session, names, entity, mine) or _make(session, names, entity, mine)
     grants.look_after(session, names, entity.master)
     return kind
 
@@ -81,6 +75,18 @@ def read_entry(session: Session, names: layout.OutboundNames) -> Entry | None:
             link=read_id(link), source=(schema, table), place=place, label=label, guard=str(kind), layout=int(version)
         )
     return None
+
+
+@contextmanager
+def waiting(session: Session, entity: EntityModel) -> Iterator[None]:
+    """Say who holds the source table where a definition has to wait for it for too long."""
+    try:
+        yield
+    except Refused as error:
+        if error.refusal is not Refusal.LOCK_TIMEOUT:
+            raise
+        holders = grants.lock_holders(session, entity.master)
+        raise LockWait(table=entity.master.name, holders=holders, seconds=LOCK_SECONDS) from None
 
 
 def _registered(session: Session, names: layout.OutboundNames, entity: EntityModel, mine: Claim) -> str | None:
@@ -118,7 +124,10 @@ def make_again(session: Session, entity: EntityModel, mine: Claim) -> None:
     if structure.missing_tables(session, names):
         _make_tables(session, names, entity)
     if entry is not None and structure.guard_faults(session, names, entry.guard, keys):
-        guard.reinstall(session, names, keys, mine.label, entry.guard)
+        try:
+            guard.reinstall(session, names, keys, mine.label, entry.guard)
+        except PrivilegeMissing as error:  # what can be done about keys is done all the same, and this stays a finding
+            LOGGER.info("%s", error)
         _befriend(session, names, entity, entry.guard)
 
 

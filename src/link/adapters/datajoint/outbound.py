@@ -310,12 +310,11 @@ class DataJointOutbound:
         with session.transaction(transfer.id):
             self._open(tables, transfer, len(keys))
             lapsed = f"({tables.flagged(tables.approved)} OR o.{HELD} IS NULL)"
-            self._take(tables, ident, keys, f"{tables.settled} AND {tables.flagged(tables.source)} AND {lapsed}")
+            self._take(tables, ident, keys, f"{tables.settled} AND {tables.flagged(tables.source)} AND {lapsed}", hold=True)
             self._insert(tables, ident, keys)
             mine = [keys[position] for position in self._positions(tables, ident, keys, lock=True)]
             if mine:
                 self._delete(tables, tables.approved, mine)
-                self._update(tables, ident, mine, [f"{HELD} = {speech.uuid}"])
                 self.guard.hold(session, transfer.id)
         return len(mine)
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from datajoint import errors as dj_errors
 
-from link.domain.errors import ConnectionLost, LinkError, PacketTooLarge, PrivilegeMissing, ServerRefused, error_class
+from link.domain.errors import (
+    ConnectionLost,
+    LinkError,
+    PacketTooLarge,
+    PrivilegeMissing,
+    ServerRefused,
+    TableMissing,
+    error_class,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +84,7 @@ MYSQL_LOST = {0, 1053, 1317, 1927, 2003, 2006, 2013, 2055, 4031}
 MYSQL_ACCESS = {1044, 1045, 1142, 1143, 1370}
 _DENIED = re.compile(r"(schema|database|table|relation|view) ([`'\"\w~#.]+)")
 MYSQL_PACKET = {1153}
+MYSQL_NO_TABLE = 1146
 
 
 def translate(error: Exception, session: Session, statement: str) -> Exception:
@@ -101,6 +110,8 @@ def _postgresql(error: Exception, session: Session, statement: str) -> Exception
         return _lost(error, session)
     if code == "42501":
         return _privilege(error, session, statement)
+    if code == "42P01":
+        return TableMissing(server=session.server, detail=_brief(error))
     return _refused(error, session, code, POSTGRESQL.get(code, POSTGRESQL.get(code[:2], Refusal.OTHER)))
 
 
@@ -114,6 +125,12 @@ def _mysql(error: Exception, session: Session, statement: str) -> Exception:
         return _lost(error, session)
     if code in MYSQL_ACCESS:
         return _privilege(error, session, statement)
+    return _mysql_refusal(error, session, code)
+
+
+def _mysql_refusal(error: Exception, session: Session, code: int) -> Exception:
+    if code == MYSQL_NO_TABLE:
+        return TableMissing(server=session.server, detail=_brief(error))
     if code in MYSQL_PACKET:
         return PacketTooLarge(server=session.server, setting="max_allowed_packet", limit="too small for it")
     return _refused(error, session, str(code), MYSQL.get(code, Refusal.OTHER))
