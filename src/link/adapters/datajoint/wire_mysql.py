@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from link.adapters.datajoint import exactness
+from link.adapters.datajoint import exactness, legacy_objects
 from link.adapters.datajoint.model import Column, Kind
 from link.domain.errors import PacketTooLarge
 
@@ -38,6 +38,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9 _.:,/+-]*", re.ASCII)
 
 def render(name: str, column: Column) -> str:
     """Return the expression that yields the wire form of the column called `name`."""
+    if column.external:
+        return legacy_objects.render(name, column.external, column.store)
     if column.kind is Kind.BYTES:
         return name
     if column.kind is Kind.UUID:
