@@ -31,6 +31,21 @@ class LabS:
     def count(self, name, schema=None):
         return self.server.admin_query(f"SELECT count(*) FROM {self.table(name, schema)}")[0][0]
 
+    def has_outbound(self, name="session_outbound"):
+        """Whether there is an outbound table, which goes with its link."""
+        there = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+        return bool(self.server.admin_query(there, (self.outbound_schema, name)))
+
+    def another_outbound(self):
+        """Make one more outbound schema for the lab's link user, and return its name."""
+        name = f"{self.outbound_schema}_{secrets.token_hex(2)}"
+        if self.server.backend == "postgresql":
+            self.server.admin_query(f"CREATE SCHEMA {name} AUTHORIZATION {self.link.user}")
+        else:
+            self.server.admin_query(f"CREATE DATABASE {name}")
+            self.server.admin_query(f"GRANT ALL ON {name}.* TO {self.link.user}")
+        return name
+
     @property
     def product(self):
         return privileges.Product(self.server.product.value)

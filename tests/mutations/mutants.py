@@ -159,8 +159,17 @@ IN_MEMORY = [
         "a pull's transfer is closed while its rows are not local yet, so that they seem to be lost",
         (
             f"{USE_CASES}/pull.py",
-            "        if chunk.keys:\n            ports.local.commit_pull",
-            "        ports.outbound.close(transfer)\n        if chunk.keys:\n            ports.local.commit_pull",
+            "        if chunk.keys and not unfit:\n            ports.local.commit_pull",
+            "        ports.outbound.close(transfer)\n        if chunk.keys and not unfit:\n            ports.local.commit_pull",
+        ),
+    ),
+    in_memory(
+        "keep what is unfit registered",
+        "a chunk with values that the local server cannot hold is closed as if it were done, and stays registered",
+        (
+            f"{USE_CASES}/pull.py",
+            "finish(ports, transfer, ports.local.abandon(transfer) if unfit else Outcome.DONE)",
+            "finish(ports, transfer, Outcome.DONE)",
         ),
     ),
     in_memory(
@@ -370,9 +379,9 @@ ON_SERVERS = [
     ),
     on_servers(
         "SQL: two snapshots",
-        "READ COMMITTED on PostgreSQL: a master of one version with a part of the next",
-        f"{FAULTS} -k one_snapshot",
-        (f"{SQL}/dialect.py", '"BEGIN ISOLATION LEVEL REPEATABLE READ"', '"BEGIN ISOLATION LEVEL READ COMMITTED"'),
+        "READ COMMITTED: a master of one version with a part of the next",
+        f"{RACES} -k parts_that_come",
+        (f"{SQL}/outbound.py", "        with session.snapshot():\n", "        with session.transaction():\n"),
     ),
     on_servers(
         "SQL: transfers of another link",

@@ -54,9 +54,9 @@ class DataJointInspector:
         where, args = after_condition(tables, "x", after)
         order = wire.key_order(tables.session, tables.entity.master.key, "x")
         found = tables.evidence(
-            f"(SELECT {tables.columns('x')} FROM {tables.outbound} x WHERE {where} ORDER BY {order} LIMIT %s) x{{joins}}"
-            f" ORDER BY {order}",
+            f"(SELECT {tables.columns('x')} FROM {tables.outbound} x WHERE {where} ORDER BY {order} LIMIT %s) x",
             (*args, limit),
+            order,
         )
         return Page(keys=[key for key, _ in found], evidence=[seen for _, seen in found], last=len(found) < limit)
 

@@ -15,6 +15,7 @@ from datajoint.hash_registry import build_hash_path
 from datajoint.storage import generate_token
 
 from link.adapters.datajoint import legacy_objects, stored_codecs
+from link.adapters.datajoint.exactness import canonical
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.stores import Mode
 from link.domain.errors import ObjectDamaged, ObjectMissing
@@ -202,7 +203,7 @@ def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: S
 def same_value(column: Column, here: str | None, there: str | None) -> bool:
     """Whether a column has one value on both sides: for a stored one whether all is equal that is recorded of the object."""
     if column.addressing is None or here is None or there is None:
-        return here == there
+        return canonical(column, here) == canonical(column, there)
     mine, theirs = json.loads(here), json.loads(there)
     if isinstance(theirs, dict) and "external" in theirs:
         theirs = legacy_objects.recorded(theirs, "", {}, is_path=column.addressing is Addressing.PATH)

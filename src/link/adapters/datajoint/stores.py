@@ -164,7 +164,7 @@ class StoreMap:
                     raise ColumnNotSupported(
                         table=f"{table.schema}.{table.name}",
                         column=column.name,
-                        type=column.marker.strip("<>"),
+                        type=column.spelled,
                         reason="an older DataJoint's attachments have to be copied: DataJoint 2 reads another form",
                         instead="Leave out objects='reference' for its store.",
                     )
@@ -196,7 +196,7 @@ class StoreMap:
         name = f"object store {store!r}" if store else "the default object store"
         reason = f"it keeps its values in {name} of the source, which stores= of Link does not name"
         return StoreNotMapped(
-            table=f"{table.schema}.{table.name}", column=column.name, type=column.marker, reason=reason, store=store
+            table=f"{table.schema}.{table.name}", column=column.name, type=column.spelled, reason=reason, store=store
         )
 
     def _check_apart(self, mapped: Mapped, source_schema: str) -> None:

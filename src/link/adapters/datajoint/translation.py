@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datajoint import errors as dj_errors
 
 from link.domain.errors import ConnectionLost, LinkError, PacketTooLarge, PrivilegeMissing, ServerRefused, error_class
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from link.adapters.datajoint.session import Session
 
 
@@ -32,6 +34,9 @@ class Refused(ServerRefused):
 
     refusal: Refusal = Refusal.OTHER
     code: str = ""
+    row: Sequence[Any] = ()
+    """The row that was refused, of those to insert, and its column, as far as they could be found out."""
+    column: str = ""
 
 
 POSTGRESQL = {
@@ -44,6 +49,7 @@ POSTGRESQL = {
     "22": Refusal.VALUE,
     "23502": Refusal.VALUE,
     "23514": Refusal.VALUE,
+    "54000": Refusal.VALUE,  # a value too long for its index
 }
 MYSQL = {
     1062: Refusal.DUPLICATE,
@@ -61,6 +67,7 @@ MYSQL = {
     1406: Refusal.VALUE,
     1048: Refusal.VALUE,
     3140: Refusal.VALUE,
+    3157: Refusal.VALUE,
     4025: Refusal.VALUE,
     3819: Refusal.VALUE,
 }

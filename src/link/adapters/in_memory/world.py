@@ -109,6 +109,9 @@ class World:
     same: Callable[[Key], Key] = field(default=lambda key: key)
     """The local server's collation: keys for which it returns the same are equal there."""
 
+    unfit: set[Key] = field(factory=set)
+    """The keys of entities with a value that the local server cannot hold."""
+
     # ---- lab S, with plain DataJoint
 
     def insert(self, key: Key, *values: str) -> None:
