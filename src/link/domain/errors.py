@@ -117,6 +117,20 @@ class LoginFailed(LinkError):
 
 
 @error_class
+class DriverMissing(LinkError):
+    """The package that talks to a kind of server is not installed."""
+
+    server: str
+    package: str
+
+    def what(self) -> str:
+        return f"The driver for {self.server} is not installed."
+
+    def advice(self) -> str:
+        return f"Run: pip install '{self.package}'"
+
+
+@error_class
 class LineNotEncrypted(LinkError):
     """There is no encrypted line to a server."""
 
@@ -660,13 +674,13 @@ class PacketTooLarge(LinkError):
     limit: str
 
     def what(self) -> str:
-        return f"A row does not fit into one statement for {self.server} ({self.setting} is {self.limit})."
+        return f"A row, or a list of keys, does not fit into one statement for {self.server} ({self.setting} is {self.limit})."
 
     def standing(self) -> str:
-        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+        return "The transfer was undone on both servers; earlier chunks of a pull stay."
 
     def advice(self) -> str:
-        return f"Let an admin of that server raise {self.setting}, then pull again."
+        return f"Let an admin of that server raise {self.setting}, then call again."
 
 
 @error_class

@@ -13,7 +13,7 @@ from datajoint.settings import _create_config
 from link.adapters.datajoint.driver import TimedConnection
 from link.adapters.datajoint.session import Session
 from link.adapters.datajoint.translation import translate
-from link.domain.errors import LineNotEncrypted, LoginFailed, ServerUnreachable
+from link.domain.errors import DriverMissing, LineNotEncrypted, LoginFailed, ServerUnreachable
 from link.infrastructure.settings import TIMEOUT, Secret
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def _translated(error: Exception, server: str, user: str) -> Exception:
     text = " ".join(str(part) for part in error.args).strip() or type(error).__name__
     if (error.args and error.args[0] in _REFUSED_CODES) or _REFUSED_TEXT.search(text):
         return LoginFailed(server=server, user=user)
+    if isinstance(error, ImportError) or "pip install" in text:
+        return DriverMissing(server=server, package=f"datajoint-link[{'postgres' if 'psycopg' in text else 'mysql'}]")
     if _TLS_TEXT.search(text):
         return LineNotEncrypted(server=server, detail=text.split("\n", 1)[0].rstrip("."))
     return ServerUnreachable(server=server, detail=text.split("\n", 1)[0].rstrip("."))

@@ -98,9 +98,7 @@ def restrict(expression: Any, restriction: Any, restrict_plainly: Callable[[Any]
 
 
 def _said(expression: Any, restriction: Any) -> Any:
-    """Say in SQL what DataJoint 2.3 says wrongly on PostgreSQL: a UUID is an error there, a backslash matches nothing."""
-    if expression.connection.adapter.backend != "postgresql":
-        return restriction
+    """Say in SQL what DataJoint 2.3 says wrongly: bytes, and on PostgreSQL a UUID, and a backslash, which matches nothing."""
     if isinstance(restriction, dj.Not):
         return dj.Not(_said(expression, restriction.restriction))
     if isinstance(restriction, (list, tuple)):
@@ -119,6 +117,10 @@ def _said(expression: Any, restriction: Any) -> Any:
 def _is_said_wrongly(expression: Any, name: str, value: Any) -> bool:
     attribute = expression.heading.attributes.get(name)
     if attribute is None or attribute.attribute_expression is not None:
+        return False
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return True
+    if expression.connection.adapter.backend != "postgresql":
         return False
     if isinstance(value, UUID) or (attribute.uuid and isinstance(value, str)):
         return True

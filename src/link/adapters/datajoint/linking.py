@@ -35,7 +35,7 @@ class Linked:
 
 
 def server_id(session: Session) -> str:
-    """Return what tells this server from every other one, and from a copy of its files on another machine."""
+    """Return what tells this server from every other one, but on PostgreSQL and MySQL not from a copy of its very files."""
     if session.backend == "postgresql":
         return str(session.query("SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()")[0][0])
     variable = "server_uid" if session.mariadb else "server_uuid"
