@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from itertools import chain
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ class Mover:
     def _copied_by_server(self, move: Move) -> bool:
         """Whether one server had both stores and has made a verified copy; any doubt is settled by reading."""
         size = move.size
-        if size is None and move.array is None:
+        if move.prefix or (size is None and move.array is None):
             return False
         try:
             copied = move.local.place.copy(move.source.place, move.path, move.goal, move.digest)
@@ -163,7 +164,7 @@ def unfolded(move: Move) -> list[Move]:
 def verified(move: Move) -> Iterator[bytes]:
     """Yield the blocks of the object at its source; `ObjectDamaged` at their end if they are not what is recorded."""
     digest, size, head = hashlib.md5(usedforsecurity=False), 0, b""
-    for block in _read(move.source, move.path):
+    for block in chain([move.prefix] if move.prefix else [], _read(move.source, move.path)):
         head = head or block[:16]
         size += len(block)
         if move.digest:

@@ -14,7 +14,7 @@ from datajoint.errors import DataJointError
 from datajoint.hash_registry import build_hash_path
 from datajoint.storage import generate_token
 
-from link.adapters.datajoint import stored_codecs
+from link.adapters.datajoint import legacy_objects, stored_codecs
 from link.adapters.datajoint.exactness import canonical
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.stores import Mode
@@ -48,6 +48,8 @@ class Move:
     """At the source."""
     goal: str
     """On the local side."""
+    prefix: bytes = b""
+    """What the copy has in front of the source's bytes; `size` and `content` are the copy's."""
     stays: bool = False
     """The local rows point at the source's own object, and nothing is copied."""
     folder: bool = False
@@ -121,8 +123,17 @@ class Packing:
     def _value(self, table: TableModel, column: Column, text: str) -> str:
         facts = _facts(table, column, text)
         mapped = self.stores.mapped(table, column, facts.get("store") or None)
-        goal = self._move(table, column, mapped, facts).goal
+        if column.external:
+            return self._older(table, column, mapped, facts)
+        goal = self._entered(table, column, mapped, facts).goal
         return json.dumps(self._rewritten(facts, goal, mapped), ensure_ascii=False)
+
+    def _older(self, table: TableModel, column: Column, mapped: Mapped, older: Mapping[str, Any]) -> str:
+        is_path = column.addressing is Addressing.PATH
+        facts = legacy_objects.recorded(older, column.external, mapped.source.spec, is_path=is_path)
+        known = legacy_objects.content(older["contents"]) if is_path and older.get("contents") else None
+        move = self._entered(table, column, mapped, facts, prefix=legacy_objects.prefix(older), known=known)
+        return json.dumps(self._rewritten(facts, move.goal, mapped), ensure_ascii=False)
 
     def _rewritten(self, facts: Mapping[str, Any], goal: str, mapped: Mapped) -> dict[str, Any]:
         rewritten = {**facts, "path": goal, "store": mapped.local.name}
@@ -131,9 +142,19 @@ class Packing:
         rewritten.pop("url", None)  # spells out the path again
         return rewritten
 
-    def _move(self, table: TableModel, column: Column, mapped: Mapped, facts: Mapping[str, Any]) -> Move:
+    def _entered(
+        self,
+        table: TableModel,
+        column: Column,
+        mapped: Mapped,
+        facts: Mapping[str, Any],
+        *,
+        prefix: bytes = b"",
+        known: str | None = None,
+    ) -> Move:
         move = _move(table, column, facts, mapped.source, mapped.local)
-        move = evolve(move, stays=mapped.mode is Mode.REFERENCE)
+        stays = mapped.mode is Mode.REFERENCE
+        move = evolve(move, stays=stays, prefix=prefix, content=move.content or known)
         _check_inside(move)
         goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
@@ -154,10 +175,10 @@ def recorded(table: TableModel, column: Column, text: str, store: Callable[[str]
 
 def _facts(table: TableModel, column: Column, text: str) -> dict[str, Any]:
     facts = json.loads(text)
-    if isinstance(facts, dict) and isinstance(facts.get("path"), str):
+    if isinstance(facts, dict) and ("external" in facts or isinstance(facts.get("path"), str)):
         return facts
     raise ObjectDamaged(
-        table=table.name, column=column.name, store=column.store, path="", expected="a path in its row", found=text[:80]
+        table=table.name, column=column.name, store=column.store, path="", expected="a record of its object", found=text[:80]
     )
 
 
@@ -184,6 +205,8 @@ def same_value(column: Column, here: str | None, there: str | None) -> bool:
     if column.addressing is None or here is None or there is None:
         return canonical(column, here) == canonical(column, there)
     mine, theirs = json.loads(here), json.loads(there)
+    if isinstance(theirs, dict) and "external" in theirs:
+        theirs = legacy_objects.recorded(theirs, "", {}, is_path=column.addressing is Addressing.PATH)
     if not isinstance(mine, dict) or not isinstance(theirs, dict):
         return bool(mine == theirs)
     return {name: mine[name] for name in mine.keys() - _PLACE} == {name: theirs[name] for name in theirs.keys() - _PLACE}
