@@ -210,3 +210,26 @@ POSTGRESQL_TYPES = (
 def types_of(product):
     """Return the types of a product's tables."""
     return [found for found in (POSTGRESQL_TYPES if product is PG else MYSQL_TYPES) if product in found.products]
+
+
+MYSQL_KEYS = {
+    "letters": ("char(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", ("'ab'", "''", "' x'", "'é'")),
+    "span": ("time(6)", ("'00:00:00.000001'", "'-838:59:59'", "'838:59:58.999999'", "'-00:00:00.000001'", "'24:00:00'")),
+    "instant": ("timestamp(6)", ("'2024-10-27 02:30:00.000001'", "'1970-01-02 00:00:01'", "'2038-01-18 03:14:07.999999'")),
+    "year": ("year", ("'0000'", "'1901'", "'2155'", "'2000'", "'2069'")),
+    "code": ("binary(4)", ("X'00000000'", "X'20202020'", "X'ff0000ff'", "X'5c275c27'")),
+    "bytes": ("varbinary(20)", ("X''", "X'00'", "X'0000'", "X'20'", "X'5c2725'")),
+    "padded": ("int(6) unsigned zerofill", ("0", "42", "4294967295")),
+    "price": ("decimal(8,2) zerofill", ("0", "1.5", "999999.99")),
+}
+POSTGRESQL_KEYS = {
+    "letters": ("char(9)", ("'ab'", "''", "' x'", "'é'", "'AB'")),
+    "daytime": ("time(6)", ("'00:00:00.000001'", "'23:59:59.999999'", "'24:00:00'", "'12:00'")),
+    "span": ("interval", ("'00:00:00.000001'", "'-838:59:59'", "'838:59:58.999999'", "'24:00:00'")),
+    "instant": (
+        "timestamptz",
+        ("'2024-10-27 02:30:00.000001+02'", "'1970-01-01 00:00:01+00'", "'2038-01-19 03:14:07.999999+00'"),
+    ),
+    "bytes": ("bytea", ("'\\x'", "'\\x00'", "'\\x0000'", "'\\x20'", "'\\x5c2725'")),
+}
+"""Columns of one composite key: their types, and values."""

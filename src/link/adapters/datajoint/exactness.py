@@ -105,7 +105,7 @@ def _year(column: Column, value: str, postgresql: bool) -> bool:  # noqa: ARG001
 
 
 def _binary(column: Column, value: str, postgresql: bool) -> bool:  # noqa: ARG001
-    return bool(_HEX.fullmatch(value))
+    return bool(_HEX.fullmatch(value)) and (column.size is None or len(value) <= 2 * column.size)
 
 
 def _uuid(column: Column, value: str, postgresql: bool) -> bool:  # noqa: ARG001

@@ -93,8 +93,8 @@ def _is_text(column: Column) -> bool:
 
 def _declared(column: Column) -> str:
     """Return a type for a column of JSON_TABLE that cuts nothing: a longer text must not match a shorter one."""
-    if not _is_text(column) and column.kind is not Kind.BINARY:
-        return "VARCHAR(80)"
+    if not _is_text(column):
+        return f"VARCHAR({max(2 * (column.size or 0), 80) if column.kind is Kind.BINARY else 80})"
     collation = column.collation if column.charset == "utf8mb4" else "utf8mb4_bin"
     return f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {collation}"
 
