@@ -90,7 +90,7 @@ def run_section(server, section, account, without=None):
 
 def make_lab_s(server, before=None, without=None):
     """Make a lab S with a link account; `before` may do what the lab did before it heard of Link."""
-    tag = secrets.token_hex(3)
+    tag = secrets.token_hex(5)
     accounts = {role: Account(f"{role}_{tag}", secrets.token_hex(8)) for role in ("owner", "member", "link")}
     lab = LabS(server, f"lab_{tag}", f"out_{tag}", *accounts.values())
     owner, member, source = lab.owner.user, lab.member.user, lab.source_schema
@@ -118,7 +118,7 @@ def make_lab_s(server, before=None, without=None):
 
 
 def make_lab_l(server, without=None):
-    tag = secrets.token_hex(3)
+    tag = secrets.token_hex(5)
     schema, user = f"local_{tag}", Account(f"user_{tag}", secrets.token_hex(8))
     names = privileges.Names(local_schema=schema, local_user=user.user)
     run_section(server, privileges.lab_l(privileges.Product(server.product.value), names), user, without)
