@@ -226,3 +226,16 @@ def test_lists_of_other_types_mean_the_same_at_any_length(lab_s, lab_l, link, de
     session.pull()
     braces = session.pull("subject = '{joins}' OR session = 1")
     assert braces.already_local == 1
+
+
+@two_products
+def test_a_restriction_on_the_local_table_is_not_dropped_in_silence(lab_s, lab_l, link, declared):
+    """pull() and drop() of a restricted local table would mean all rows, so they are refused."""
+    session = link(lab_s, lab_l)
+    session.pull("session = 1")
+    for restricted in (session & "session = 1", session & dj.Top(1)):
+        with pytest.raises(errors.BadRestriction, match="selects from the source"):
+            restricted.pull()
+        with pytest.raises(errors.WriteRefused, match="without a restriction"):
+            restricted.drop(prompt=False)
+    assert len(session()) == 1

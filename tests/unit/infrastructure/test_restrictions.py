@@ -65,3 +65,10 @@ def test_a_frame_restricts_by_its_rows():
     """A pandas.DataFrame becomes one record a row."""
     records = checked(TABLE, pd.DataFrame({"session": [1, 2]}))
     assert [record["session"] for record in records] == [1, 2]
+
+
+@pytest.mark.parametrize("mask", [pd.Series([False, True]), np.array([False, True]), [{"session": 1}, True]])
+def test_a_mask_is_refused(mask):
+    """A list with True in it selects everything for DataJoint, so a mask of pandas would delete all rows."""
+    with pytest.raises(BadRestriction, match="True or False"):
+        checked(TABLE, mask)
