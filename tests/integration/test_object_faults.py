@@ -130,7 +130,7 @@ class Refusing(Proxy):
 
 @one
 def test_a_bucket_that_refuses_in_the_middle_undoes_the_chunk(labs):  # noqa: F811
-    """Some objects of a chunk are there, then the server refuses: no row, nothing registered, and the next pull is whole."""
+    """In the middle of a chunk the server refuses: no row, nothing registered, and the next pull is whole."""
     fill(labs)
     server = buckets.get()
     bucket = server.bucket()
@@ -144,7 +144,8 @@ def test_a_bucket_that_refuses_in_the_middle_undoes_the_chunk(labs):  # noqa: F8
             shot.pull()
         assert (caught.value.side, caught.value.action) == ("local", "written")
         assert (len(shot()), labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema)) == (0, 0)
-        assert 0 < len(server.fs.find(bucket)) < 8
+        assert len(server.fs.find(bucket)) < 8  # how many have arrived by then is chance: they go in parallel
+        server.fs.invalidate_cache()
         proxy.writes = 10**9
         assert shot.pull().pulled == 4
         assert len(server.fs.find(bucket)) == 8
