@@ -116,8 +116,7 @@ def test_copies_of_several_links_join(lab_s, pair, link, connect):
     first, second = (make_lab_l(servers.get(pair[1], "local")) for _ in range(2))
     for grant in _grants(second.local_schema, first.user.user, second.server.backend):
         second.server.admin_query(grant)
-    connection, another = connect(first, first.user), f"{lab_s.outbound_schema}_2"
-    _make_outbound(lab_s, another)
+    connection, another = connect(first, first.user), lab_s.another_outbound()
     spoil(lab_s, "absent")
     tables = pulled(link, lab_s, first, connection, ("Subject", "Pair"))
     tables |= pulled(link, lab_s, second, connection, ("Session", "Fit"), outbound=another)
@@ -130,14 +129,6 @@ def _grants(schema, user, backend):
     if backend == "postgresql":
         return [f"GRANT ALL ON SCHEMA {schema} TO {user}", f"ALTER SCHEMA {schema} OWNER TO {user}"]
     return [f"GRANT ALL ON {schema}.* TO {user}"]
-
-
-def _make_outbound(lab, name):
-    if lab.server.backend == "postgresql":
-        lab.server.admin_query(f"CREATE SCHEMA {name} AUTHORIZATION {lab.link.user}")
-    else:
-        lab.server.admin_query(f"CREATE DATABASE {name}")
-        lab.server.admin_query(f"GRANT ALL ON {name}.* TO {lab.link.user}")
 
 
 def mine(lab_l, connection, **context):

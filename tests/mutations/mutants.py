@@ -327,6 +327,29 @@ IN_MEMORY = [
             "        outcome = Outcome.ABANDONED\n        settled",
         ),
     ),
+    in_memory(
+        "repair: steal",
+        "rows that another transfer is at work on are put under a repair's",
+        (
+            f"{MEMORY}/source.py",
+            "lapsed = known is not None and self._is_settled(key) and (",
+            "lapsed = known is not None and (",
+        ),
+    ),
+    in_memory(
+        "repair: keep what is not local",
+        "what is registered again stays so, be it local or not",
+        (
+            f"{USE_CASES}/repair.py",
+            "        settled = finish(self.ports, transfer, outcome)\n",
+            "        self.ports.outbound.close(transfer)\n        settled = Settled()\n",
+        ),
+    ),
+    in_memory(
+        "repair: first looks",
+        "what is wrong is believed at the first look, while other runs are at work",
+        (f"{USE_CASES}/looking.py", "    if unsure:\n", "    if False:\n"),
+    ),
 ]
 
 PG = "--pairs postgresql-to-postgresql"
@@ -379,9 +402,9 @@ ON_SERVERS = [
     ),
     on_servers(
         "SQL: two snapshots",
-        "READ COMMITTED on PostgreSQL: a master of one version with a part of the next",
-        f"{FAULTS} -k one_snapshot",
-        (f"{SQL}/dialect.py", '"BEGIN ISOLATION LEVEL REPEATABLE READ"', '"BEGIN ISOLATION LEVEL READ COMMITTED"'),
+        "READ COMMITTED: a master of one version with a part of the next",
+        f"{RACES} -k parts_that_come",
+        (f"{SQL}/outbound.py", "        with session.snapshot():\n", "        with session.transaction():\n"),
     ),
     on_servers(
         "SQL: transfers of another link",
@@ -478,6 +501,24 @@ ON_SERVERS = [
         "finishing gives registrations up without looking at the local table",
         f"{CONTRACT} {PG}",
         (f"{USE_CASES}/recovery.py", LOOK, BLIND),
+    ),
+    on_servers(
+        "SQL: a link ends while it begins",
+        "a transfer is opened without locking outbound's entry, which drop takes away at the same time",
+        "tests/integration/test_link_end.py -k end_waits",
+        (f"{SQL}/outbound.py", "r.local_server = %s {speech.share}", "r.local_server = %s"),
+    ),
+    on_servers(
+        "SQL: registered after the end",
+        "a run that was under way when its link ended registers all the same",
+        "tests/integration/test_link_end.py -k read_before",
+        (f"{SQL}/outbound.py", "        if opened != 1:\n", "        if False:\n"),
+    ),
+    on_servers(
+        "SQL: repair without a hold",
+        "what is registered again is not held by the guard",
+        "tests/integration/test_contract.py -k TestServersDamage",
+        (f"{SQL}/outbound.py", 'AND {lapsed}", hold=True)', 'AND {lapsed}")'),
     ),
     on_servers(
         "SQL: errors outside the seam",

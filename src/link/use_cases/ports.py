@@ -114,8 +114,9 @@ class Outbound(Protocol):
     def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
         """Open `transfer`, register `fresh`, put the settled registrations `lost` under it, read the entities.
 
-        One transaction; masters and parts are one snapshot. A key that is gone from the source, that somebody else has
-        registered meanwhile, or that is no longer settled, unrequested and unapproved is left out of the chunk.
+        One transaction, then a read: masters and parts are one snapshot, taken once they are registered. A key that is gone
+        from the source, that somebody else has registered meanwhile, or that is no longer settled, unrequested and unapproved
+        is left out of the chunk.
         """
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
@@ -251,6 +252,12 @@ class Progress(Protocol):
 
     def advance(self, entities: int) -> None:
         """Hear that `entities` more are done."""
+
+    def carry(self, done: int, total: int) -> None:
+        """Hear that `done` of `total` bytes of the present chunk's objects have arrived; `total` leaves out unknown sizes.
+
+        From one thread at a time, but not always the same.
+        """
 
     def end(self) -> None:
         """Hear that the task is over, or has failed."""

@@ -119,9 +119,13 @@ def _class_name(table: str) -> str:
 
 
 def _parts(schema: str, master: str, tables: Mapping[str, FoundTable], foreign_keys: Sequence[ForeignKey]) -> list[FoundTable]:
-    """Return the tables that are named like parts and refer to the master, by name, without Link's own."""
-    children = {key.table for key in foreign_keys if (key.parent_schema, key.parent_table) == (schema, master)}
-    parts = [tables[name] for name in sorted(children & tables.keys()) if name.startswith(f"{master}__")]
+    """Return the tables that are named like parts and refer to the master or to another part, by name, without Link's own."""
+    named = [key for key in foreign_keys if key.parent_schema == schema and key.table.startswith(f"{master}__")]
+    linked, found = set(), {master}
+    while found:
+        linked |= found
+        found = {key.table for key in named if key.parent_table in linked} - linked
+    parts = [tables[name] for name in sorted(linked & tables.keys() - {master})]
     return [part for part in parts if (part.name, part.comment) != (master + REQUESTED, REQUESTED_COMMENT)]
 
 

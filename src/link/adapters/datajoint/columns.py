@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from link.adapters.datajoint import codecs, stored_codecs
+from link.adapters.datajoint import codecs, legacy_objects, stored_codecs
 from link.adapters.datajoint.found import Mark
 from link.adapters.datajoint.model import Column, Default, Kind
 from link.domain.errors import ColumnNotSupported
@@ -40,6 +40,10 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
     mark = Mark.split(found.comment)
     if stored_codecs.is_stored(mark.type):
         return _stored_column(table, found, mark, in_key=in_key)
+    if marker := legacy_objects.modern(mark.type, found.native):
+        found = evolve(found, base="json", charset="", collation="")
+        column = _stored_column(table, found, evolve(mark, type=marker), in_key=in_key)
+        return evolve(column, external=table.rpartition(".")[0])
     kind = kinds.get(found.base)
     if in_key and kind is Kind.BYTES and found.base in _KEY_BYTES:
         kind = Kind.BINARY

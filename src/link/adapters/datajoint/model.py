@@ -76,6 +76,13 @@ class Column:
     """Where DataJoint says the attribute comes from, `schema.table.attribute`; empty where it says nothing."""
     addressing: Addressing | None = None
     """How the objects are named whose metadata this column holds; None for a column that holds its values itself."""
+    external: str = ""
+    """The schema whose table `~external_<store>` says more, where an older DataJoint's column holds but a hash."""
+
+    @property
+    def spelled(self) -> str:
+        """The mark as it stands in the comment."""
+        return self.marker.strip("<>") if self.external else self.marker
 
     @property
     def store(self) -> str:

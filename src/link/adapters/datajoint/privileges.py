@@ -84,7 +84,9 @@ def lab_s(product: Product, names: Names) -> Section:
             Statement(f"CREATE USER {user} IDENTIFIED BY '…';"),
             Statement(f"CREATE DATABASE {outbound};"),
             Statement(f"GRANT {{rights}} ON {source}.* TO {user};", ("SELECT", *own)),
-            Statement(f"GRANT {{rights}} ON {outbound}.* TO {user};", (*DATA, "CREATE", "INDEX", *own, *trigger)),
+            Statement(
+                f"GRANT {{rights}} ON {outbound}.* TO {user};", (*DATA, "CREATE", "DROP", "ALTER", "INDEX", *own, *trigger)
+            ),
         )
     return Section(title=title, statements=statements)
 

@@ -75,6 +75,12 @@ def differences(linked: EntityModel, now: EntityModel) -> list[str]:
     return found
 
 
+def key_differences(linked: EntityModel, now: EntityModel) -> list[str]:
+    """Say what keeps even the rows that are local from being named at the source."""
+    there = {column.name for column in now.master.columns}
+    return [f"column {column.name!r} of the key is gone" for column in linked.master.key if column.name not in there]
+
+
 def _table_differences(linked: TableModel, now: TableModel, where: str) -> Iterator[str]:
     old, new = ({column.name: column for column in table.columns} for table in (linked, now))
     yield from (f"column '{name}'{where} is new" for name in new if name not in old)

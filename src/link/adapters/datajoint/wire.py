@@ -126,9 +126,16 @@ def _needs_subquery(expression: Any) -> bool:
     return bool(expression.heading.new_attributes) and not isinstance(expression, Aggregation)
 
 
-def value_condition(connection: Any, name: str, value: UUID | str) -> str:
-    """Return the condition that a column of PostgreSQL has a value of Python's, for DataJoint to parse as a string."""
-    said = wire_postgresql.text(str(value)) + ("::UUID" if isinstance(value, UUID) else "")
+def value_condition(connection: Any, name: str, value: bytes | UUID | str) -> str:
+    """Return the condition that a column has a value of Python's, for DataJoint to parse as a string.
+
+    UUIDs and strings are said in PostgreSQL's words; MySQL's are DataJoint's own.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        digits = bytes(value).hex()
+        said = f"'\\x{digits}'::BYTEA" if connection.adapter.backend == "postgresql" else f"X'{digits}'"
+    else:
+        said = wire_postgresql.text(str(value)) + ("::UUID" if isinstance(value, UUID) else "")
     return f"{connection.adapter.quote_identifier(name)} = {said}"
 
 

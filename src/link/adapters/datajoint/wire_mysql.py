@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from link.adapters.datajoint import exactness
+from link.adapters.datajoint import exactness, legacy_objects
 from link.adapters.datajoint.model import Column, Kind
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import PacketTooLarge
@@ -50,6 +50,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9 _.:,/+-]*", re.ASCII)
 
 def render(name: str, column: Column) -> str:
     """Return the expression that yields the wire form of the column called `name`."""
+    if column.external:
+        return legacy_objects.render(name, column.external, column.store)
     form = _FORMS.get(column.kind, "CAST({name} AS CHAR)")
     if column.kind is Kind.ENUM and "" in column.labels:  # what is none of the labels is '' too
         form = "IF({name} + 0 = 0, CHAR(0 USING utf8mb4), CONVERT({name} USING utf8mb4))"

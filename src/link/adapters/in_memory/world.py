@@ -100,6 +100,8 @@ class World:
     deciding: set[UUID] = field(factory=set)
     """The transfers whose decision is inserted and not committed."""
     alive: set[UUID] = field(factory=set)
+    lone_parts: set[Key] = field(factory=set)
+    """Local parts whose master somebody removed past their foreign key."""
     standing: Standing = field(factory=Standing)
     """What is wrong apart from keys, for `doctor`."""
     delayed: list[Callable[[], None]] = field(factory=list)
