@@ -9,7 +9,7 @@ import datajoint as dj
 from attrs import define, field
 from datajoint.utils import to_camel_case, user_choice
 
-from link.adapters.datajoint import cascade, catalog, claiming, declaration, linking
+from link.adapters.datajoint import backups, cascade, catalog, claiming, declaration, linking
 from link.adapters.datajoint.line import set_up_alone
 from link.domain.errors import NoTerminal
 from link.infrastructure import connections
@@ -146,6 +146,7 @@ class LinkOperations:
             entity, mine = linked.source, run.claim(linked)
             linked = claiming.inherit(run.local.session, source, linked, entity, mine, instead_of)
             claiming.adopt(source, entity, run.claim(linked))
+            backups.catch_up(source, run.local.session, linked)
             linking.move(run.local.session, linked, run.origin(entity), self.config.outbound_schema)
 
     # ---- checking
@@ -186,6 +187,7 @@ class LinkOperations:
             entity = run.entity(linked, copying=copying)
             run.refuse_elsewhere(linked, entity)
             kind = claiming.claim(run.source.session, entity, run.claim(linked))
+            backups.refuse_behind(run.source.session, run.local.session, linked)
             if copying:
                 catalog.steadily(lambda: claiming.protects(run.source.session, entity, kind))
             run.ports = run.over(linked, entity, kind)
