@@ -230,6 +230,7 @@ def test_operations_inside_a_transaction_are_refused(made, local):
                 session.drop,
                 session.adopt,
                 session.doctor,
+                session.verify,
                 session.repair,
             ):
                 with pytest.raises(errors.InTransaction):

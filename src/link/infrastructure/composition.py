@@ -16,6 +16,7 @@ from datajoint.utils import to_camel_case, user_choice
 
 from link.adapters.datajoint import cascade, catalog, claiming, declaration, layout, linking, snapshot
 from link.adapters.datajoint.carrier import Carrier
+from link.adapters.datajoint.checking import StoredContents
 from link.adapters.datajoint.evidence import SourceTables
 from link.adapters.datajoint.guard import make_guard
 from link.adapters.datajoint.inspector import DataJointInspector
@@ -36,6 +37,7 @@ from link.use_cases.ports import NothingStored, Ports
 from link.use_cases.pull import pull
 from link.use_cases.refresh import refresh
 from link.use_cases.repair import repair
+from link.use_cases.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.stores import StoreMap
     from link.infrastructure.lazy_schema import LazySchema
     from link.use_cases.ports import Objects, Removal
-    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult, VerifyResult
 
 
 @frozen(kw_only=True)
@@ -242,6 +244,13 @@ class LinkOperations:
                 release_lost=release_lost,
                 own_rows=self.allow_direct_insert,
             )
+
+    def verify(self, selection: str | None, *, deep: bool) -> VerifyResult:
+        """Look at the local objects; the source is asked only where the local table is not declared yet."""
+        with self._lines() as run:
+            copies = linking.local_declaration(run.local.session, self._linked(run))
+            contents = StoredContents(session=lambda: run.local.session, copies=copies, stores=self.config.stores.local)
+            return verify(contents, selection, Bar(), time.monotonic, deep=deep)
 
     def _asked(self, run: _Run, prompt: bool | None) -> Callable[[DoctorResult], bool]:
         ask = self.local_connection._config["safemode"] if prompt is None else prompt
