@@ -49,17 +49,26 @@ def test_an_older_source_is_put_right(labs):
 
 @each
 def test_an_older_local_side_is_put_right(labs, connect):
-    """Lab L's schema comes from a backup: what is back is protected again, what is missing is named and comes with a pull."""
+    """Lab L's schema comes from a backup: what is back is protected again, what is missing is named and comes with a pull.
+
+    A copy of the server's very files is just such a backup, with the other one still at work: each is refused after the other.
+    """
     lab_s, lab_l, session = labs
     request(lab_s, 1, 2)
     session.refresh()
     backup = Backup(lab_l.server, (lab_l.local_schema,))
     delete_locally(session, 1, 3)
     session.pull({"subject": "m1"})
+    other = Backup(lab_l.server, (lab_l.local_schema,))
     backup.restore()
     assert troubles(session.doctor()) == {
-        Trouble.APPROVED_BUT_LOCAL: 1, Trouble.LOCAL_UNREGISTERED: 1, Trouble.LOST_LOCALLY: 10,
+        Trouble.APPROVED_BUT_LOCAL: 1, Trouble.LOCAL_UNREGISTERED: 1, Trouble.LOST_LOCALLY: 10, Trouble.LOCAL_SIDE_BEHIND: 1,
     }  # fmt: skip
+    for refused in (session.pull, session.refresh, session.delete, session.drop):
+        with pytest.raises(errors.LocalSideBehind, match=r"adopt\(\) and then Session\(\)\.repair\(\)"):
+            refused()
+    assert not session.repair(prompt=False).confirmed
+    session.adopt()
     result = session.repair(prompt=False)
     assert (result.done["registered again"], set(left(result).values())) == (2, {Trouble.LOST_LOCALLY})
     local, registered, source = sides(lab_s, lab_l)
@@ -70,6 +79,9 @@ def test_an_older_local_side_is_put_right(labs, connect):
     assert session.pull({"subject": "m1"}).pulled == 10
     assert troubles(session.doctor()) == {}
     assert delete_locally(session, 1, 2, 3).approved == 2
+    other.restore()
+    with pytest.raises(errors.LocalSideBehind, match="another copy of the server is at work"):
+        session.refresh()
 
 
 @each

