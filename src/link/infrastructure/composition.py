@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,21 @@ from link.domain.errors import NoTerminal
 from link.infrastructure import connections
 from link.infrastructure.linked_table import SourceTable
 from link.infrastructure.operations import Place
+from link.infrastructure.progress import Bar
 from link.infrastructure.run import Run
 from link.use_cases.delete import delete, release_lost
 from link.use_cases.doctor import doctor
 from link.use_cases.pull import pull
 from link.use_cases.refresh import refresh
 from link.use_cases.repair import repair
+from link.use_cases.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from link.infrastructure.run import LinkConfig
     from link.use_cases.ports import Removal
-    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult, VerifyResult
 
 
 @define
@@ -167,6 +170,11 @@ class LinkOperations:
                 release_lost=release_lost,
                 own_rows=self.allow_direct_insert,
             )
+
+    def verify(self, selection: str | None, *, deep: bool) -> VerifyResult:
+        """Look at the local objects; the source is asked only where the local table is not declared yet."""
+        with Run.begin(self.config, self.chunk) as run:
+            return verify(run.contents(), selection, Bar(), time.monotonic, deep=deep)
 
     def _asked(self, run: Run, prompt: bool | None) -> Callable[[DoctorResult], bool]:
         ask = self.local_connection._config["safemode"] if prompt is None else prompt

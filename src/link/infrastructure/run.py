@@ -14,6 +14,7 @@ from attrs import define, frozen
 
 from link.adapters.datajoint import catalog, claiming, layout, linking, snapshot
 from link.adapters.datajoint.carrier import Carrier
+from link.adapters.datajoint.checking import StoredContents
 from link.adapters.datajoint.evidence import SourceTables
 from link.adapters.datajoint.guard import make_guard
 from link.adapters.datajoint.inspector import DataJointInspector
@@ -173,6 +174,11 @@ class Run:
             claim=self.claim,
             version=_version(),
         )
+
+    def contents(self) -> StoredContents:
+        """Return the port to the objects of local rows."""
+        copies = linking.local_declaration(self.local.session, self.linked())
+        return StoredContents(session=lambda: self.local.session, copies=copies, stores=self.config.stores.local)
 
     def reading(self) -> Ports:
         """Return ports for tables that are known to be there, whomever outbound serves."""
