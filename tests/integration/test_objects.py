@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attrs import define
+from attrs import define, field
 from servers import Product
 from stored import StoredLab, collect, folder_store, names_in
 
@@ -37,10 +37,11 @@ class Both:
     theirs: Path
     ours: Path
     link: object
+    options: dict = field(factory=dict)
 
     def linked(self, **options):
-        options.setdefault("stores", {"kept": "raw"})
-        options.setdefault("source_stores", {"raw": {"protocol": "file", "location": str(self.theirs)}})
+        given = {"stores": {"kept": "raw"}, "source_stores": {"raw": folder_store(self.theirs), "default": "raw"}}
+        options = {**given, **self.options, **options}
         return self.link(self.lab_s, self.lab_l, type("Shot", (), {}), self.connection, **options)
 
     def gc(self, *, dry_run=True):

@@ -318,14 +318,14 @@ class StoreNotConfigured(LinkError):
     detail: str
 
     def what(self) -> str:
-        return (
-            f"Store {self.store!r} of the {self.side} side, which column {self.column} needs, cannot be used: {self.detail}."
-        )
+        name = f"Store {self.store!r}" if self.store else "The default store"
+        return f"{name} of the {self.side} side, which column {self.column} needs, cannot be used: {self.detail}."
 
     def advice(self) -> str:
         where = "DataJoint's configuration (stores.<name>)"
         if self.side == "source":
-            where = f"stores={{{self.store!r}: {{...}}}} of the source's LazySchema, or in {where}"
+            setting = f"{{{self.store!r}: {{...}}}}" if self.store else "{'default': '<a store>', ...}"
+            where = f"stores={setting} of the source's LazySchema, or in {where}"
         return f"Set it up in {where}."
 
 

@@ -16,7 +16,7 @@ On the local side, in the local schema:
 |---|---|---|
 | `~link_decisions` | decided transfer, for ever | transfer, outcome, decided |
 | `~link_tables` | linked table | table_name, link, server, source, outbound, model, made |
-| `link_objects_in_flight` | object of a transfer under way, or decided of late | transfer, number, hashed, placed |
+| `link_objects_in_flight` | object of a transfer under way, or decided of late | transfer, number, hashed, placed, holder |
 
 The last one, which only schemas with stored objects have, is an ordinary table to DataJoint, so that its garbage collection
 reads it: `hashed` and `placed` are marked as columns with a store. Names that start with a tilde are hidden from DataJoint's
@@ -176,7 +176,10 @@ def in_flight(session: Session) -> list[str]:
         f"{name} jsonb NULL" if postgresql else f"{name} json NULL COMMENT '{comment}'" for name, comment in comments.items()
     )
     made = _create(
-        session, IN_FLIGHT, f"transfer varchar(32) NOT NULL, number int NOT NULL, {columns}, PRIMARY KEY (transfer, number)"
+        session,
+        IN_FLIGHT,
+        f"transfer varchar(32) NOT NULL, number int NOT NULL, {columns}, holder varchar(255) NOT NULL,"
+        " PRIMARY KEY (transfer, number)",
     )
     if not postgresql:
         return [f"{made} COMMENT='{told}'"]

@@ -14,6 +14,7 @@ from datajoint.errors import DataJointError
 from datajoint.hash_registry import build_hash_path
 from datajoint.storage import generate_token
 
+from link.adapters.datajoint import stored_codecs
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.stores import Mode
 from link.domain.errors import ObjectDamaged
@@ -72,6 +73,17 @@ class Move:
         )
 
 
+@frozen(kw_only=True)
+class Entry:
+    """A local object, or a folder of them, that garbage collections must leave alone."""
+
+    store: str
+    path: str
+    addressing: Addressing
+    holder: str = ""
+    """The local table and column that name it, where DataJoint's garbage collection does not count what they name."""
+
+
 @define(kw_only=True)
 class Packing:
     """Reads the rows of one chunk: the rows as the local side will have them, and the objects to copy."""
@@ -79,6 +91,8 @@ class Packing:
     stores: StoreMap
     moves: dict[tuple[str, str], Move] = field(factory=dict, init=False)
     """By local store and path, so that what is shared is copied once."""
+    entries: dict[Entry, None] = field(factory=dict, init=False)
+    """What garbage collections have to be told of; those never touch the paths of the user's choice."""
 
     def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return the rows of every table as the local side will have them."""
@@ -142,6 +156,9 @@ class Packing:
         _check_inside(move)
         goal = _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
+        if addressing is not Addressing.PATH:
+            holder = "" if stored_codecs.is_counted(column.marker) else f"{table.name}.{column.name}"
+            self.entries[Entry(store=mapped.local.name, path=goal, addressing=addressing, holder=holder)] = None
         return self.moves.setdefault((move.local.name, goal), move)
 
 
