@@ -15,15 +15,21 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="two private PostgreSQL servers, and the life of a linked table from pull to drop")
     add_arguments(commands.add_parser("grants", help="the least that each account needs, as SQL for the admins of both labs"))
-    arguments = parser.parse_args()
-    if arguments.command == "grants":
-        return _print_grants(parser, arguments)
-    return _demo()
-
-
-def _print_grants(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    checked = commands.add_parser("doctor", help="check a link, read-only; exits with 1 where something is wrong")
+    checked.add_argument("table", metavar="MODULE:CLASS", help="the linked class, and the module to import it from")
+    given = parser.parse_args()
+    if given.command == "grants":
+        return _grants(parser, given)
     try:
-        print(grants(arguments))
+        return _doctor(given.table) if given.command == "doctor" else _demo()
+    except LinkError as error:
+        print(f"The {given.command} cannot run: {error}", file=sys.stderr)
+        return 1
+
+
+def _grants(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    try:
+        print(grants(given))
     except ValueError as error:
         parser.error(str(error))
     return 0
@@ -32,12 +38,16 @@ def _print_grants(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 def _demo() -> int:
     from link.infrastructure.demo import demo  # noqa: PLC0415 - it needs an extra
 
-    try:
-        demo()
-    except LinkError as error:
-        print(f"The demo cannot run: {error}", file=sys.stderr)
-        return 1
+    demo()
     return 0
+
+
+def _doctor(table: str) -> int:
+    from link.infrastructure.naming import linked_class  # noqa: PLC0415 - it imports DataJoint
+
+    result = linked_class(table)().doctor()
+    print(result)
+    return 0 if result.healthy else 1
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import secrets
 
 import servers
 from attrs import define, evolve
-from servers import Account
+from servers import Account, Product
 
 from link.adapters.datajoint import privileges
 
@@ -110,8 +110,35 @@ def make_lab_l(server, without=None):
     return LabL(server, schema, user)
 
 
+def damage(server, *statements):
+    """Run statements as an admin for whom neither foreign keys nor, on PostgreSQL, triggers count."""
+    connection = server.raw(server.admin)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET session_replication_role = replica" if server.backend == "postgresql" else "SET foreign_key_checks = 0"
+        )
+        if server.product is Product.MYSQL:
+            cursor.execute("SET restrict_fk_on_non_standard_key = OFF")
+        for statement in statements:
+            cursor.execute(statement)
+    connection.close()
+
+
 def _make_account(server, account):
     if server.backend == "postgresql":
         server.admin_query(f"CREATE ROLE {account.user} LOGIN PASSWORD '{account.password}'")
     else:
         server.admin_query(f"CREATE USER {account.user} IDENTIFIED BY '{account.password}'")
+
+
+def begin(server, account):
+    """Open a raw connection in a READ COMMITTED transaction."""
+    connection = server.raw(account)
+    if server.backend == "postgresql":
+        connection.autocommit = False
+    else:
+        connection.autocommit(False)
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        connection.commit()
+    return connection

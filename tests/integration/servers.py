@@ -76,7 +76,9 @@ class Daemon:
         return [str(mysql_folder() / "mysqld"), "--no-defaults", *_as_user("root", self.folder)]
 
     def _extra(self):
-        return [] if self.product is Product.MARIADB else ["--secure-file-priv=NULL", "--mysqlx=OFF"]
+        if self.product is Product.MARIADB:  # one that starts removes the temporary files of all others in a shared folder
+            return [f"--tmpdir={self.folder}"]
+        return ["--secure-file-priv=NULL", "--mysqlx=OFF"]
 
     def _initialise(self):
         data = f"--datadir={self.folder / 'data'}"

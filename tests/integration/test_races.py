@@ -11,6 +11,7 @@ import attrs
 import datajoint as dj
 import pipeline
 import pytest
+from labs import begin
 from servers import Product
 
 from link.domain.transfers import Operation, Outcome, Transfer
@@ -40,18 +41,6 @@ def opened(labs):
     yield open_ports
     for context in contexts:
         context.__exit__(None, None, None)
-
-
-def begin(server, account):
-    connection = server.raw(account)
-    if server.backend == "postgresql":
-        connection.autocommit = False
-    else:
-        connection.autocommit(False)
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        connection.commit()
-    return connection
 
 
 def run(connection, statement, args=()):
@@ -150,8 +139,8 @@ def test_the_fence_waits_for_an_owner_in_the_middle_of_its_commit(labs, opened):
         raw = begin(server, lab_l.user)
         run(
             raw,
-            f"INSERT INTO {lab_l.table('~link_decisions')} (transfer, outcome, decided) VALUES (%s, 'done', {now})",
-            [ident(server, transfer.id)],
+            f"INSERT INTO {lab_l.table('~link_decisions')} (transfer, link, outcome, decided) VALUES (%s, %s, 'done', {now})",
+            [ident(server, transfer.id)] * 2,
         )
         with ThreadPoolExecutor() as pool:
             waiting = later(pool, lambda transfer=transfer: ports.local.abandon(transfer))

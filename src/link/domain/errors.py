@@ -192,6 +192,20 @@ class OutcomeUnknown(LinkError):
 
 
 @error_class
+class NoSuchLink(LinkError):
+    """A name on the command line is not that of a linked class."""
+
+    name: str
+    reason: str
+
+    def what(self) -> str:
+        return f"{self.name!r} names no linked class: {self.reason}."
+
+    def advice(self) -> str:
+        return "Name the module and the class, for example my_pipeline.links:Session, from where the module can be imported."
+
+
+@error_class
 class SourceTableMissing(LinkError):
     """The source table does not exist."""
 
@@ -254,12 +268,33 @@ class OutboundTaken(LinkError):
     outbound: str
     taken_by: str
     wanted_by: str
+    place: str = ""
+    """Where that table is: server id, schema and table."""
 
     def what(self) -> str:
         return f"Outbound table {self.outbound} serves {self.taken_by} already, so it cannot serve {self.wanted_by} too."
 
     def advice(self) -> str:
-        return "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table."
+        return (
+            "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table; "
+            f"where that one is gone for good, take its place with adopt(instead_of={self.place!r})."
+        )
+
+
+@error_class
+class LinkEnded(LinkError):
+    """The outbound table does not serve this local table any more."""
+
+    outbound: str
+
+    def what(self) -> str:
+        return (
+            f"Outbound table {self.outbound} does not serve this local table any more: while this ran, another process "
+            "dropped the table, or another table took its place."
+        )
+
+    def advice(self) -> str:
+        return "Call again to link anew, or to hear whom it serves now."
 
 
 @error_class
@@ -634,7 +669,7 @@ class InconsistentState(LinkError):
         return f"What the two servers say does not fit together: {_some(pairs)}."
 
     def advice(self) -> str:
-        return "Other keys can be worked on; these need a person to look at both servers."
+        return "Other keys can be worked on; repair() puts these right as far as no row is lost, and says what is left."
 
 
 @error_class

@@ -14,12 +14,15 @@ import datajoint as dj
 from attrs import define, field, frozen
 from datajoint.utils import to_camel_case, user_choice
 
-from link.adapters.datajoint import catalog, declaration, layout, linking, snapshot
+from link.adapters.datajoint import catalog, claiming, declaration, layout, linking, snapshot
 from link.adapters.datajoint.carrier import Carrier
 from link.adapters.datajoint.evidence import SourceTables
-from link.adapters.datajoint.line import Line
+from link.adapters.datajoint.guard import make_guard
+from link.adapters.datajoint.inspector import DataJointInspector
+from link.adapters.datajoint.line import Line, set_up_alone
 from link.adapters.datajoint.local import DataJointLocal
 from link.adapters.datajoint.outbound import DataJointOutbound
+from link.adapters.datajoint.premises import DataJointPremises
 from link.adapters.datajoint.source import DataJointSource
 from link.domain.errors import DeclarationChanged, NoTerminal
 from link.infrastructure import connections
@@ -28,9 +31,11 @@ from link.infrastructure.operations import Place
 from link.infrastructure.progress import Bar
 from link.infrastructure.settings import from_environment
 from link.use_cases.delete import delete, release_lost
+from link.use_cases.doctor import doctor
 from link.use_cases.ports import NothingStored, Ports
 from link.use_cases.pull import pull
 from link.use_cases.refresh import refresh
+from link.use_cases.repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.stores import StoreMap
     from link.infrastructure.lazy_schema import LazySchema
     from link.use_cases.ports import Objects, Removal
-    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
 
 
 @frozen(kw_only=True)
@@ -180,9 +185,11 @@ class LinkOperations:
             if not said[-1]:
                 return False
             release_lost(run.ports)
-            linking.free(run.source.session, linked.source, linked.link)
-            self._drop_tables(linked)
-            linking.forget(run.local.session, linked.table)
+            local = run.local.session
+            with set_up_alone(local):
+                with claiming.freed(run.source.session, linked.source, linked.link):
+                    self._drop_tables(linked)
+                linking.forget(local, linked.table)
         return True
 
     def _drop_tables(self, linked: linking.Linked) -> None:
@@ -192,11 +199,63 @@ class LinkOperations:
         dj.FreeTable(connection, name).drop(prompt=False)
         connection.dependencies.clear()
 
-    def adopt(self) -> None:
+    def adopt(self, *, instead_of: str | None) -> None:
         """Make outbound serve the local table at its present place."""
         with self._lines() as run:
-            linked = self._linked(run)
-            linking.adopt(run.source.session, linked.source, self._claim(run, linked))
+            linked, source = self._linked(run), run.source.session
+            entity, mine = linked.source, self._claim(run, linked)
+            linked = claiming.inherit(run.local.session, source, linked, entity, mine, instead_of)
+            claiming.adopt(source, entity, self._claim(run, linked))
+
+    # ---- checking
+
+    def doctor(self) -> DoctorResult:
+        """Look at everything, change nothing."""
+        with self._lines() as run:
+            return doctor(self._premises(run), lambda: self._reading(run), own_rows=self.allow_direct_insert)
+
+    def repair(self, *, release_lost: bool, prompt: bool | None) -> RepairResult:
+        """Show what is wrong, ask, put right what can be."""
+        with self._lines() as run:
+            confirm = self._asked(run, prompt)
+            return repair(
+                self._premises(run),
+                lambda: self._reading(run),
+                confirm,
+                release_lost=release_lost,
+                own_rows=self.allow_direct_insert,
+            )
+
+    def _asked(self, run: _Run, prompt: bool | None) -> Callable[[DoctorResult], bool]:
+        ask = self.local_connection._config["safemode"] if prompt is None else prompt
+
+        def confirm(report: DoctorResult) -> bool:
+            if not ask:
+                return True
+            run.hang_up()
+            return _answer(f"{report}\nRepair?")
+
+        return confirm
+
+    def _premises(self, run: _Run) -> DataJointPremises:
+        return DataJointPremises(
+            local=lambda: run.local.session,
+            source=lambda: run.source.session,
+            class_name=self.config.class_name,
+            source_schema=self.config.source.database,
+            claim=lambda linked: self._claim(run, linked),
+            version=_version(),
+        )
+
+    def _reading(self, run: _Run) -> Ports:
+        """Return ports for tables that are known to be there, whomever outbound serves."""
+        linked = linking.read_linked(run.local.session, self.config.class_name)
+        if linked is None:
+            raise AssertionError
+        entry = claiming.read_entry(run.source.session, layout.OutboundNames.of(linked.source.master))
+        if entry is None:
+            raise AssertionError
+        return self._ports_over(run, linked, linked.source, entry.guard)
 
     # ---- putting together
 
@@ -226,19 +285,34 @@ class LinkOperations:
             yield run
 
     def _assembled(self, run: _Run, linked: linking.Linked, entity: EntityModel) -> Ports:
-        guard = linking.claim(run.source.session, entity, self._claim(run, linked))
+        return self._ports_over(run, linked, entity, claiming.claim(run.source.session, entity, self._claim(run, linked)))
+
+    def _ports_over(self, run: _Run, linked: linking.Linked, entity: EntityModel, guard_kind: str) -> Ports:
         names = layout.OutboundNames.of(entity.master)
+        copies = linking.local_declaration(run.local.session, linked)
 
         def tables() -> SourceTables:
             return SourceTables(session=run.source.session, entity=entity, names=names)
 
+        source = DataJointSource(tables=tables)
         return Ports(
-            source=DataJointSource(tables=tables),
-            outbound=DataJointOutbound(tables=tables, guard=guard, link=linked.link, who=_who(), version=_version()),
+            source=source,
+            outbound=DataJointOutbound(
+                tables=tables,
+                guard=make_guard(guard_kind, names),
+                link=linked.link,
+                place=self._claim(run, linked).place,
+                who=_who(),
+                version=_version(),
+            ),
             local=DataJointLocal(
                 session=lambda: run.local.session,
                 entity=entity,
-                copies=linking.local_declaration(run.local.session, linked),
+                copies=copies,
+                link=linked.link,
+            ),
+            inspector=DataJointInspector(
+                tables=tables, source=source, session=lambda: run.local.session, local=copies, link=linked.link
             ),
             progress=Bar(),
             objects=self._objects(run, entity),
@@ -257,10 +331,10 @@ class LinkOperations:
 
         return Carrier(stores=self.config.stores, entity=entity, session=lambda: run.local.session, beat=beat)
 
-    def _claim(self, run: _Run, linked: linking.Linked) -> linking.Claim:
+    def _claim(self, run: _Run, linked: linking.Linked) -> claiming.Claim:
         session = run.local.session
         label = f"{session.schema}.{linked.table} on {session.server}"
-        return linking.Claim(link=linked.link, place=linking.here(session, linked.table), label=label)
+        return claiming.Claim(link=linked.link, place=linking.here(session, linked.table), label=label)
 
 
 def _answer(question: str) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datajoint.expression import QueryExpression
 
     from link.infrastructure.operations import Operations, Place
-    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
 
 _ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, *ways.READING}) - ways.OF_THE_CLASS
 
@@ -174,10 +174,31 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
                 delattr(cls, name)
             del cls._known
 
-    def adopt(self) -> None:
-        """Tell the source that this local table has moved to another server or schema for good."""
+    def adopt(self, instead_of: str | None = None) -> None:
+        """Tell the source that this local table has moved to another server or schema for good.
+
+        A table that was linked anew because the one that outbound serves is gone (dropped without Link, its server lost)
+        takes that one's place, and with it its registrations: pull() then brings the rows back, drop() lets them go. Where
+        the two are at different places, `instead_of` names the old one as the error does: to say it is to vouch for it.
+        Raises `OutboundTaken` otherwise.
+        """
         self._outside("adopt")
-        self._operations.adopt()
+        self._operations.adopt(instead_of=instead_of)
+
+    def doctor(self) -> DoctorResult:
+        """Check all that the link rests on; print the result. Nothing is changed, and other runs may go on meanwhile."""
+        self._outside("doctor")
+        return self._operations.doctor()
+
+    def repair(self, *, release_lost: bool = False, prompt: bool | None = None) -> RepairResult:
+        """Put right what `doctor` finds as far as no row is lost by it, and name the rest key by key.
+
+        Shows what was found and asks, unless `prompt` or `safemode` is False. No local row and no row of the source is ever
+        removed. `release_lost` gives up the registrations of rows that are not local any more, instead of leaving them for
+        the next pull.
+        """
+        self._outside("repair")
+        return self._operations.repair(release_lost=release_lost, prompt=prompt)
 
     def insert(self, rows: Any, replace: bool = False, *args: Any, **kwargs: Any) -> Any:
         """Insert rows that did not come from the source, where Link allows it; never replaces a row."""

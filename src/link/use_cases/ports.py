@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from link.domain.keys import Key, Keys
     from link.domain.transfers import OpenTransfer, Operation, Outcome, Transfer
+    from link.use_cases.inspection import Inspector
 
 
 @frozen(kw_only=True)
@@ -129,7 +130,8 @@ class Outbound(Protocol):
         """Take away the registrations of `keys`: those requested at this moment become approved, the others are released.
 
         Does nothing and returns None where `transfer` is closed already. Only keys whose last transfer is `transfer`
-        and that are not approved are touched, so that repeating it changes nothing.
+        and that are not approved are touched, so that repeating it changes nothing. A request for a row that is gone from
+        the source has nothing left to approve: it goes with the registration.
         """
 
     def close(self, transfer: Transfer) -> bool:
@@ -139,10 +141,19 @@ class Outbound(Protocol):
         """Return the first `limit` keys after `after` that lab S wants gone and that are not approved."""
 
     def withdrawn(self, after: Key | None, limit: int) -> Sequence[Key]:
-        """Return the first `limit` settled keys after `after` that are approved but no longer requested."""
+        """Return the first `limit` settled keys after `after` that are approved, but not requested or not in the source."""
 
     def release_withdrawn(self, keys: Keys) -> int:
-        """Release those of `keys` that are settled, approved and not requested; return how many those were."""
+        """Release those of `keys` that are settled, approved, and not requested or not in the source; return how many."""
+
+    def reinstate(self, transfer: Transfer, keys: Keys) -> int:
+        """Open `transfer`; have the settled and the unregistered ones of `keys` registered, unapproved and held under it.
+
+        Keys that are not in the source are left out. Returns how many of `keys` are under `transfer` now.
+        """
+
+    def drop_stray_flags(self, keys: Keys) -> int:
+        """Take away the flags of those of `keys` that are neither registered nor in the source; return how many keys."""
 
 
 class Local(Protocol):
@@ -244,6 +255,7 @@ class Ports:
     source: Source
     outbound: Outbound
     local: Local
+    inspector: Inspector
     progress: Progress
     objects: Objects = field(factory=NothingStored)
     owner: UUID

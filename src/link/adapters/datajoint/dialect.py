@@ -17,6 +17,8 @@ class Dialect(Protocol):
     begin_snapshot: str
     """Starts a transaction in which all reads of registered entities see one state."""
     now: str
+    share: str
+    """Ends a SELECT whose rows nobody may change before the transaction ends."""
     ago: str
     """The time so many seconds ago, with a placeholder for them."""
 
@@ -39,6 +41,7 @@ class PostgreSQL:
     uuid = "%s::uuid"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
     now = "clock_timestamp()"
+    share = "FOR SHARE"
     ago = "clock_timestamp() - %s * INTERVAL '1 second'"
 
     def id(self, value: UUID) -> str:
@@ -60,6 +63,7 @@ class MySQL:
     uuid = "%s"
     begin_snapshot = "START TRANSACTION"
     now = "UTC_TIMESTAMP(6)"
+    share = "LOCK IN SHARE MODE"
     ago = "UTC_TIMESTAMP(6) - INTERVAL %s SECOND"
 
     def id(self, value: UUID) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from link.adapters.datajoint import wire
-from link.adapters.datajoint.layout import JOURNAL, TRANSFER
+from link.adapters.datajoint.layout import JOURNAL, REGISTRY, TRANSFER
 from link.domain.transfers import Operation
 from link.use_cases.ports import SourceEvidence
 
@@ -49,6 +49,10 @@ class SourceTables:
         return self.session.table(JOURNAL)
 
     @property
+    def registry(self) -> str:
+        return self.session.table(REGISTRY)
+
+    @property
     def keys(self) -> list[str]:
         """The key columns, quoted."""
         return [self.session.quote(column.name) for column in self.entity.master.key]
@@ -77,6 +81,11 @@ class SourceTables:
         transfer opened meanwhile is missing, so that `NOT EXISTS (… open …)` would take a row that is under way.
         """
         return f"EXISTS (SELECT 1 FROM {self.journal} j WHERE j.transfer = o.{TRANSFER} AND j.closed IS NOT NULL)"
+
+    @property
+    def pointless(self) -> str:
+        """The condition that an approval of the row `o` is withdrawn, or that its source row is gone."""
+        return f"NOT ({self.flagged(self.requested)} AND {self.flagged(self.source)})"
 
     def evidence(self, rows: str, args: Sequence[Any]) -> list[tuple[tuple[str, ...], SourceEvidence]]:
         """Return keys and evidence of `rows`: FROM … with an alias `x` that has the key, and all that follows it.

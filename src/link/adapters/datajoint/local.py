@@ -21,6 +21,7 @@ from link.use_cases.ports import Difference, Removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from uuid import UUID
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
     from link.adapters.datajoint.session import Session
@@ -37,6 +38,7 @@ class DataJointLocal:
     """The source's declaration: names, kinds and order of the columns on the wire."""
     copies: EntityModel
     """The local tables' own declaration: types, charsets and collations that keys compare with here."""
+    link: UUID
 
     # ---- reads
 
@@ -136,8 +138,9 @@ class DataJointLocal:
     def _decide(self, session: Session, transfer: Transfer, outcome: Outcome) -> None:
         speech = dialect(session)
         session.query(
-            f"INSERT INTO {session.table(DECISIONS)} (transfer, outcome, decided) VALUES ({speech.uuid}, %s, {speech.now})",
-            (speech.id(transfer.id), outcome.value),
+            f"INSERT INTO {session.table(DECISIONS)} (transfer, link, outcome, decided)"
+            f" VALUES ({speech.uuid}, {speech.uuid}, %s, {speech.now})",
+            (speech.id(transfer.id), speech.id(self.link), outcome.value),
         )
 
     def _decided(self, session: Session, transfer: Transfer) -> Outcome:

@@ -13,9 +13,9 @@ from link.adapters.datajoint.grants import lock_holders
 from link.adapters.datajoint.guard import held_groups
 from link.adapters.datajoint.layout import HELD, TRANSFER
 from link.adapters.datajoint.line import LOCK_SECONDS, lock_is_held
-from link.adapters.datajoint.source import after_condition
+from link.adapters.datajoint.source import keys_of
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import LockWait
+from link.domain.errors import LinkEnded, LockWait
 from link.domain.transfers import OpenTransfer, Operation, Transfer
 from link.use_cases.ports import Chunk, Settled
 
@@ -40,6 +40,8 @@ class DataJointOutbound:
     tables: Callable[[], SourceTables]
     guard: Guard
     link: UUID
+    place: str
+    """Where the local table is, as the registry has it."""
     who: str
     version: str
 
@@ -83,29 +85,19 @@ class DataJointOutbound:
         tables = self.tables()
         speech = dialect(tables.session)
         condition = f"o.{TRANSFER} = {speech.uuid}"
-        return self._keys(tables, f"{tables.outbound} o", condition, (speech.id(transfer.id),), after, limit)
+        return keys_of(tables, f"{tables.outbound} o", condition, (speech.id(transfer.id),), after, limit)
 
     def requested(self, after: Key | None, limit: int) -> Sequence[Key]:
         """Return keys that are requested and not approved."""
         tables = self.tables()
-        return self._keys(tables, f"{tables.requested} o", f"NOT {tables.flagged(tables.approved)}", (), after, limit)
+        return keys_of(tables, f"{tables.requested} o", f"NOT {tables.flagged(tables.approved)}", (), after, limit)
 
     def withdrawn(self, after: Key | None, limit: int) -> Sequence[Key]:
-        """Return settled keys that are approved and not requested."""
+        """Return settled keys that are approved, but not requested or not in the source."""
         tables = self.tables()
         joined = f"{tables.approved} a JOIN {tables.outbound} o ON {tables.same('a', 'o')}"
-        condition = f"{tables.settled} AND NOT {tables.flagged(tables.requested)}"
-        return self._keys(tables, joined, condition, (), after, limit)
-
-    def _keys(
-        self, tables: SourceTables, place: str, condition: str, args: tuple[Any, ...], after: Key | None, limit: int
-    ) -> list[Key]:
-        where, more = after_condition(tables, "o", after)
-        order = wire.key_order(tables.session, tables.entity.master.key, "o")
-        return tables.session.query(
-            f"SELECT {tables.wires('o')} FROM {place} WHERE {condition} AND {where} ORDER BY {order} LIMIT %s",
-            (*args, *more, limit),
-        )
+        condition = f"{tables.settled} AND {tables.pointless}"
+        return keys_of(tables, joined, condition, (), after, limit)
 
     # ---- changes
 
@@ -128,18 +120,20 @@ class DataJointOutbound:
             return rows.read(tables, place, (ident,))
 
     def _open(self, tables: SourceTables, transfer: Transfer, entities: int) -> None:
+        """Enter the transfer, provided that outbound still serves this local table; from here to the commit it does."""
         speech = dialect(tables.session)
-        tables.session.query(
+        opened = tables.session.change(
             f"INSERT INTO {tables.journal} (transfer, owner, link, operation, entities, opened, who, version)"
-            f" VALUES ({speech.uuid}, {speech.uuid}, {speech.uuid}, %s, %s, {speech.now}, %s, %s)",
+            f" SELECT {speech.uuid}, {speech.uuid}, r.link, %s, %s, {speech.now}, %s, %s FROM {tables.registry} r"
+            f" WHERE r.outbound_table = %s AND r.link = {speech.uuid} AND r.local_server = %s {speech.share}",
             (
-                *(speech.id(value) for value in (transfer.id, transfer.owner, self.link)),
-                transfer.operation.value,
-                entities,
-                self.who,
-                self.version,
+                *(speech.id(value) for value in (transfer.id, transfer.owner)),
+                *(transfer.operation.value, entities, self.who, self.version),
+                *(tables.names.master, speech.id(self.link), self.place),
             ),
         )
+        if opened != 1:
+            raise LinkEnded(outbound=tables.outbound.replace("%%", "%"))
 
     def _insert(self, tables: SourceTables, ident: object, fresh: Keys) -> None:
         session, speech = tables.session, dialect(tables.session)
@@ -155,11 +149,13 @@ class DataJointOutbound:
 
     def _take(self, tables: SourceTables, ident: object, keys: Keys, condition: str) -> None:
         """Put the rows of `keys` that meet `condition` under the transfer `ident`."""
-        session, speech = tables.session, dialect(tables.session)
+        self._update(tables, ident, keys, f"{TRANSFER} = {dialect(tables.session).uuid}", condition)
+
+    def _update(self, tables: SourceTables, ident: object, keys: Keys, change: str, condition: str = "TRUE") -> None:
+        session = tables.session
         relation, args = self._relation(tables, keys)
         on = wire.key_join(session, tables.entity.master.key, "o")
-        change = f"{TRANSFER} = {speech.uuid}"
-        statement = speech.update(tables.outbound, "o", relation, on, change, condition)
+        statement = dialect(session).update(tables.outbound, "o", relation, on, change, condition)
         session.query(statement, _update_args(session.backend, (ident,), args))
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
@@ -186,6 +182,9 @@ class DataJointOutbound:
 
     def _under(self, tables: SourceTables, ident: object, keys: Keys, *, lock: bool) -> list[int]:
         """Return the positions of those of `keys` that are under the transfer and not approved, and lock their rows."""
+        return self._positions(tables, ident, keys, f"NOT {tables.flagged(tables.approved)}", lock=lock)
+
+    def _positions(self, tables: SourceTables, ident: object, keys: Keys, condition: str = "TRUE", *, lock: bool) -> list[int]:
         session, speech = tables.session, dialect(tables.session)
         relation, args = self._relation(tables, keys)
         on = wire.key_join(session, tables.entity.master.key, "o")
@@ -193,7 +192,7 @@ class DataJointOutbound:
         found = session.query(
             f"SELECT k.n FROM {relation} {wire.joining(tables.session)} {tables.outbound} o ON {on}"
             f" WHERE o.{TRANSFER} = {speech.uuid}"
-            f" AND NOT {tables.flagged(tables.approved)} ORDER BY k.n{f' FOR UPDATE{of}' if lock else ''}",
+            f" AND {condition} ORDER BY k.n{f' FOR UPDATE{of}' if lock else ''}",
             (*args, ident),
         )
         return [int(row[0]) for row in found]
@@ -213,11 +212,16 @@ class DataJointOutbound:
     def _settle(self, tables: SourceTables, keys: Keys) -> Settled:
         """Approve the requested ones of the locked `keys` and release the others; their flags are read once."""
         wanted = self._flagged(tables, tables.requested, keys)
-        approved = [key for position, key in enumerate(keys) if position in wanted]
-        released = [key for position, key in enumerate(keys) if position not in wanted]
+        asked = [key for position, key in enumerate(keys) if position in wanted]
+        there = self._flagged(tables, tables.source, asked) if asked else set()
+        approved = [key for place, key in enumerate(asked) if place in there]
+        gone = [key for place, key in enumerate(asked) if place not in there]
+        released = [*(key for position, key in enumerate(keys) if position not in wanted), *gone]
         with self._lifted(tables, keys):
             if approved:
                 self._approve(tables, approved)
+            if gone:
+                self._delete(tables, tables.requested, gone)
             if released:
                 self._release(tables, released)
         return Settled(released=len(released), approved=len(approved))
@@ -268,18 +272,55 @@ class DataJointOutbound:
         return changed == 1
 
     def release_withdrawn(self, keys: Keys) -> int:
-        """Release the settled, approved and no longer requested ones of `keys`."""
+        """Release the settled and approved ones of `keys` that are no longer requested, or not in the source."""
         return self._tried(lambda: self._release_withdrawn(self.tables(), keys))
 
     def _release_withdrawn(self, tables: SourceTables, keys: Keys) -> int:
         with tables.session.transaction("of a withdrawn approval"):
             withdrawn = [keys[position] for position in self._lock_withdrawn(tables, keys)]
             wanted = self._flagged(tables, tables.requested, withdrawn) if withdrawn else set()
-            free = [key for position, key in enumerate(withdrawn) if position not in wanted]
+            there = self._flagged(tables, tables.source, withdrawn) if wanted else set()
+            free = [key for position, key in enumerate(withdrawn) if position not in wanted & there]
             if free:
-                self._delete(tables, tables.approved, free)
-                self._delete(tables, tables.outbound, free)
+                for table in (tables.requested, tables.approved, tables.outbound):
+                    self._delete(tables, table, free)
             return len(free)
+
+    # ---- changes of a repair
+
+    def reinstate(self, transfer: Transfer, keys: Keys) -> int:
+        """Register `keys` again, take approvals back, hold: one transaction."""
+        return self._tried(lambda: self._reinstate(self.tables(), transfer, keys))
+
+    def _reinstate(self, tables: SourceTables, transfer: Transfer, keys: Keys) -> int:
+        session, speech = tables.session, dialect(tables.session)
+        ident = speech.id(transfer.id)
+        with session.transaction(transfer.id, begin=speech.begin_snapshot):
+            self._open(tables, transfer, len(keys))
+            lapsed = f"({tables.flagged(tables.approved)} OR o.{HELD} IS NULL)"
+            self._take(tables, ident, keys, f"{tables.settled} AND {tables.flagged(tables.source)} AND {lapsed}")
+            self._insert(tables, ident, keys)
+            mine = [keys[position] for position in self._positions(tables, ident, keys, lock=True)]
+            if mine:
+                self._delete(tables, tables.approved, mine)
+                self._update(tables, ident, mine, f"{HELD} = {speech.uuid}")
+                self.guard.hold(session, transfer.id)
+        return len(mine)
+
+    def drop_stray_flags(self, keys: Keys) -> int:
+        """Delete the flags of those of `keys` that are neither registered nor in the source."""
+        return self._tried(lambda: self._drop_stray_flags(self.tables(), keys))
+
+    def _drop_stray_flags(self, tables: SourceTables, keys: Keys) -> int:
+        with tables.session.transaction("of stray flags"):
+            kept = self._flagged(tables, tables.outbound, keys) | self._flagged(tables, tables.source, keys)
+            flagged = self._flagged(tables, tables.requested, keys) | self._flagged(tables, tables.approved, keys)
+            stray = [keys[position] for position in sorted(flagged - kept)]
+            for table in (tables.requested, tables.approved) if stray else ():
+                self._delete(tables, table, stray)
+            return len(stray)
+
+    # ---- statements
 
     def _lock_withdrawn(self, tables: SourceTables, keys: Keys) -> list[int]:
         relation, args = self._relation(tables, keys)

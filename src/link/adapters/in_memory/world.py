@@ -10,6 +10,7 @@ from attrs import define, field
 
 from link.domain.errors import LinkError, error_class
 from link.domain.states import Evidence
+from link.use_cases.inspection import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +79,8 @@ class Registration:
 
     transfer: UUID
     """The last transfer that touched it."""
+    held: bool = True
+    """Whether the guard holds it; that of an approved row does not matter."""
 
 
 @define
@@ -97,6 +100,8 @@ class World:
     deciding: set[UUID] = field(factory=set)
     """The transfers whose decision is inserted and not committed."""
     alive: set[UUID] = field(factory=set)
+    standing: Standing = field(factory=Standing)
+    """What is wrong apart from keys, for `doctor`."""
     delayed: list[Callable[[], None]] = field(factory=list)
     """COMMITs under way."""
     at_step: Callable[[UUID, str], Fault | None] = field(default=lambda _owner, _step: None)
@@ -122,7 +127,7 @@ class World:
 
     def delete(self, key: Key) -> None:
         """Lab S deletes an entity, with DataJoint's cascade; the guard refuses unless it is unregistered or approved."""
-        if key in self.outbound and key not in self.approved:
+        if key in self.outbound and key not in self.approved and self.outbound[key].held:
             raise GuardRefused
         self.requested.discard(key)
         self.approved.discard(key)
