@@ -6,7 +6,7 @@ import datajoint as dj
 import legacy
 import pytest
 import servers
-from labs import make_lab_l, make_lab_s, run_section
+from labs import damage, make_lab_l, make_lab_s, run_section
 from servers import Product
 
 from link.adapters.datajoint import privileges
@@ -57,6 +57,8 @@ class Life:
         if revoked:
             section = privileges.revocable(self.lab_s.product, self.lab_s.names())
             run_section(self.lab_s.server, section, self.lab_s.link)
+        elif self.later:
+            self.repair()
         self.lab_s.befriend(("item_outbound",), self.left_out)
         self.lab_s_asks()
         self.lab_l_answers()
@@ -73,6 +75,19 @@ class Life:
         declare(self.owner, self.lab_s.source_schema, "Late", ITEM)
         self.late = self.link(self.lab_s, self.lab_l, type("Late", (), {}), connection=mine)
         assert self.late.pull().pulled == 4
+
+    def repair(self):
+        """Make outbound's foreign key again, which somebody has dropped."""
+        server, outbound = self.lab_s.server, self.lab_s.outbound("item_outbound")
+        name = server.admin_query(
+            "SELECT constraint_name FROM information_schema.table_constraints"
+            " WHERE table_schema = %s AND table_name = 'item_outbound' AND constraint_type = 'FOREIGN KEY'",
+            (self.lab_s.outbound_schema,),
+        )[0][0]
+        kind = "CONSTRAINT" if server.backend == "postgresql" else "FOREIGN KEY"
+        damage(server, f"ALTER TABLE {outbound} DROP {kind} {server.quote(name)}")
+        assert not self.item.doctor().healthy
+        assert self.item.repair(prompt=False).healthy
 
     def lab_s_asks(self):
         connection = self.connect(self.lab_s, self.lab_s.member)
