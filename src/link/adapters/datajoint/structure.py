@@ -123,7 +123,7 @@ def guard_faults(session: Session, names: OutboundNames, kind: str, keys: Sequen
         return _row_guard_faults(session, names)
     if session.backend == "postgresql":
         return _postgresql_faults(session, names, keys)
-    wanted = guard.mysql_bodies(keys, MESSAGE)
+    wanted = guard.mysql_bodies(session, keys, MESSAGE)
     found = dict(session.query(_MYSQL_TRIGGERS, (session.schema, names.master)))
     faults = {event: "is gone" if event not in found else "was altered" for event in wanted}
     return [
