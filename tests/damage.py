@@ -36,6 +36,9 @@ class Bench(contract.Bench, Protocol):
     def drop_part(self, key):
         """Remove the local part rows of an entity."""
 
+    def drop_master(self, key):
+        """Remove a local master past the foreign key of its parts."""
+
     def copy_by_hand(self, key, differing=False):
         """Insert a local entity, equal to the source's or not."""
 
@@ -181,6 +184,13 @@ class Damage:
         bench.forget(A, B)
         bench.forget_journal()
         assert (ports.inspector.decisions_unknown(), ports.inspector.transfers_undecided()) == (1, 0)
+
+    def test_parts_without_a_master_are_told(self, bench, ports):
+        """Local part rows that lost their master are found once each, beside the registration of what they belonged to."""
+        pull(ports)
+        bench.drop_master(A)
+        found = list(Walk(attrs.evolve(ports, chunk=1)).troubles())
+        assert sorted(found, key=str) == [(A, Trouble.LOST_LOCALLY), (A, Trouble.PART_ALONE)]
 
     def test_transfers_of_the_dead_are_told(self, bench, ports):
         """An open transfer whose run is gone is a finding until somebody has recovered it."""

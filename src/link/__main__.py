@@ -18,18 +18,18 @@ def main() -> int:
     checked = commands.add_parser("doctor", help="check a link, read-only; exits with 1 where something is wrong")
     checked.add_argument("table", metavar="MODULE:CLASS", help="the linked class, and the module to import it from")
     given = parser.parse_args()
-    if given.command == "grants":
-        return _grants(parser, given)
     try:
+        if given.command == "grants":
+            return _print_grants(parser, given)
         return _doctor(given.table) if given.command == "doctor" else _demo()
     except LinkError as error:
         print(f"The {given.command} cannot run: {error}", file=sys.stderr)
         return 1
 
 
-def _grants(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+def _print_grants(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
-        print(grants(given))
+        print(grants(arguments))
     except ValueError as error:
         parser.error(str(error))
     return 0

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
 
 from attrs import define, field
 from labs import damage
+from servers import Product
+
+from link.infrastructure.private_postgres import _programs
 
 
 @define
@@ -58,3 +63,37 @@ def clone(server, schema, account):
         server.query(account, f"CREATE TABLE {here} {like}")
         server.query(account, f"INSERT INTO {here} SELECT * FROM {there}")
     return name
+
+
+def dump(server, *schemas):
+    """Return what the product's own program makes of the schemas, as SQL."""
+    if server.product is Product.POSTGRESQL:
+        chosen = [f"--schema={schema}" for schema in schemas]
+        return _run([_postgresql("pg_dump"), *_address(server), *chosen, "--clean", "--if-exists", "postgres"], server)
+    return _run(
+        ["mariadb-dump", *_address(server), "--single-transaction", "--databases", "--add-drop-database", *schemas], server
+    )
+
+
+def load(server, sql):
+    """Run a dump, in place of what is there."""
+    if server.product is Product.POSTGRESQL:
+        _run([_postgresql("psql"), *_address(server), "--quiet", "--set=ON_ERROR_STOP=1", "postgres"], server, sql)
+    else:
+        _run(["mariadb", *_address(server)], server, sql)
+
+
+def _postgresql(name):
+    return str(_programs() / name)
+
+
+def _address(server):
+    user = "--username" if server.product is Product.POSTGRESQL else "--user"
+    return [f"--host={server.host}", f"--port={server.port}", f"{user}={server.admin.user}"]
+
+
+def _run(command, server, sql=b""):
+    secrets_ = {"PGPASSWORD": server.admin.password, "MYSQL_PWD": server.admin.password}
+    done = subprocess.run(command, input=sql, env={**os.environ, **secrets_}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout

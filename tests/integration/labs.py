@@ -31,6 +31,21 @@ class LabS:
     def count(self, name, schema=None):
         return self.server.admin_query(f"SELECT count(*) FROM {self.table(name, schema)}")[0][0]
 
+    def has_outbound(self, name="session_outbound"):
+        """Whether there is an outbound table, which goes with its link."""
+        there = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+        return bool(self.server.admin_query(there, (self.outbound_schema, name)))
+
+    def another_outbound(self):
+        """Make one more outbound schema for the lab's link user, and return its name."""
+        name = f"{self.outbound_schema}_{secrets.token_hex(2)}"
+        if self.server.backend == "postgresql":
+            self.server.admin_query(f"CREATE SCHEMA {name} AUTHORIZATION {self.link.user}")
+        else:
+            self.server.admin_query(f"CREATE DATABASE {name}")
+            self.server.admin_query(f"GRANT ALL ON {name}.* TO {self.link.user}")
+        return name
+
     @property
     def product(self):
         return privileges.Product(self.server.product.value)
@@ -75,7 +90,7 @@ def run_section(server, section, account, without=None):
 
 def make_lab_s(server, before=None, without=None):
     """Make a lab S with a link account; `before` may do what the lab did before it heard of Link."""
-    tag = secrets.token_hex(3)
+    tag = secrets.token_hex(5)
     accounts = {role: Account(f"{role}_{tag}", secrets.token_hex(8)) for role in ("owner", "member", "link")}
     lab = LabS(server, f"lab_{tag}", f"out_{tag}", *accounts.values())
     owner, member, source = lab.owner.user, lab.member.user, lab.source_schema
@@ -103,7 +118,7 @@ def make_lab_s(server, before=None, without=None):
 
 
 def make_lab_l(server, without=None):
-    tag = secrets.token_hex(3)
+    tag = secrets.token_hex(5)
     schema, user = f"local_{tag}", Account(f"user_{tag}", secrets.token_hex(8))
     names = privileges.Names(local_schema=schema, local_user=user.user)
     run_section(server, privileges.lab_l(privileges.Product(server.product.value), names), user, without)

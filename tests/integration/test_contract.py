@@ -74,6 +74,9 @@ class ServerBench:
     def drop_part(self, key):
         self._locally(f"DELETE FROM {self.lab_l.table('item__piece')} WHERE word = %s", *key)
 
+    def drop_master(self, key):
+        labs.damage(self.lab_l.server, f"DELETE FROM {self.lab_l.table('item')} WHERE word = '{key[0]}'")
+
     def copy_by_hand(self, key, differing=False):
         self._locally(f"INSERT INTO {self.lab_l.table('item')} VALUES (%s, {2 if differing else 1})", *key)
         self._locally(f"INSERT INTO {self.lab_l.table('item__piece')} VALUES (%s, 1, 'x')", *key)

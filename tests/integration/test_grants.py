@@ -6,7 +6,7 @@ import datajoint as dj
 import legacy
 import pytest
 import servers
-from labs import damage, make_lab_l, make_lab_s, run_section
+from labs import make_lab_l, make_lab_s, run_section
 from servers import Product
 
 from link.adapters.datajoint import privileges
@@ -57,12 +57,12 @@ class Life:
         if revoked:
             section = privileges.revocable(self.lab_s.product, self.lab_s.names())
             run_section(self.lab_s.server, section, self.lab_s.link)
-        elif self.later:
-            self.repair()
         self.lab_s.befriend(("item_outbound",), self.left_out)
         self.lab_s_asks()
         self.lab_l_answers()
         self.lab_s_deletes()
+        if not revoked:
+            self.mend()
         self.end()
 
     def first_pulls(self):
@@ -75,19 +75,6 @@ class Life:
         declare(self.owner, self.lab_s.source_schema, "Late", ITEM)
         self.late = self.link(self.lab_s, self.lab_l, type("Late", (), {}), connection=mine)
         assert self.late.pull().pulled == 4
-
-    def repair(self):
-        """Make outbound's foreign key again, which somebody has dropped."""
-        server, outbound = self.lab_s.server, self.lab_s.outbound("item_outbound")
-        name = server.admin_query(
-            "SELECT constraint_name FROM information_schema.table_constraints"
-            " WHERE table_schema = %s AND table_name = 'item_outbound' AND constraint_type = 'FOREIGN KEY'",
-            (self.lab_s.outbound_schema,),
-        )[0][0]
-        kind = "CONSTRAINT" if server.backend == "postgresql" else "FOREIGN KEY"
-        damage(server, f"ALTER TABLE {outbound} DROP {kind} {server.quote(name)}")
-        assert not self.item.doctor().healthy
-        assert self.item.repair(prompt=False).healthy
 
     def lab_s_asks(self):
         connection = self.connect(self.lab_s, self.lab_s.member)
@@ -119,10 +106,27 @@ class Life:
         assert (self.source & {"word": "a"}).delete() == 1
         assert self.lab_s.count("item") == self.lab_s.count("item_outbound", self.lab_s.outbound_schema) == 2
 
+    def mend(self):
+        """Make a foreign key again that an admin has dropped."""
+        server, outbound = self.lab_s.server, self.lab_s.outbound("item_outbound")
+        names = server.admin_query(
+            "SELECT constraint_name FROM information_schema.table_constraints"
+            " WHERE table_schema = %s AND table_name = 'item_outbound' AND constraint_type = 'FOREIGN KEY'",
+            (self.lab_s.outbound_schema,),
+        )
+        kind = "CONSTRAINT" if server.backend == "postgresql" else "FOREIGN KEY"
+        connection = server.raw(server.admin)
+        with connection.cursor() as cursor:
+            if server.product is Product.MYSQL:
+                cursor.execute("SET SESSION restrict_fk_on_non_standard_key = OFF")
+            cursor.execute(f"ALTER TABLE {outbound} DROP {kind} {server.quote(names[0][0])}")
+        connection.close()
+        assert self.item.repair(prompt=False).healthy
+
     def end(self):
         self.note.drop(prompt=False)
         self.item.drop()
-        assert self.lab_s.count("item_outbound", self.lab_s.outbound_schema) == 0
+        assert not self.lab_s.has_outbound("item_outbound")
 
 
 @pytest.fixture

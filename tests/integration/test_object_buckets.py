@@ -115,6 +115,11 @@ def test_one_server_copies_by_itself(labs, monkeypatch):
     with pytest.raises(errors.ObjectDamaged):
         shot.pull()
     assert len(shot()) == 3
+    ours, name = labs.connection._config.stores["raw"], path.rpartition("/")[2]
+    assert not buckets.get().fs.exists(f"{ours['bucket']}/{ours['location']}/_hash/{labs.lab_l.local_schema}/{name}")
+    buckets.get().fs.rm(full)
+    with pytest.raises(errors.ObjectMissing):
+        shot.pull()
 
 
 @one

@@ -13,6 +13,9 @@ from stored import collect, names_in
 from test_objects import both, files, labs, one  # noqa: F401
 
 from link import errors
+from link.adapters.datajoint import catalog, checking
+from link.adapters.datajoint.stores import Side
+from link.infrastructure import connections
 
 
 class Trace(SchemaCodec):
@@ -212,3 +215,37 @@ def test_a_path_that_leads_out_of_the_store_is_refused(labs):  # noqa: F811
     labs.lab_s.server.admin_query(f"UPDATE {labs.lab_s.table('shot')} SET raw = %s WHERE shot = 9", (facts,))
     with pytest.raises(errors.ObjectDamaged, match="inside the store"):
         labs.linked().pull()
+
+
+@both
+def test_a_check_names_what_is_wrong_by_size_or_by_content(labs):  # noqa: F811
+    """Nothing is wrong after a pull; then a missing file, a short one and a changed one are found, the last by reading."""
+    fill(labs)
+    labs.linked().pull()
+    session = connections.session(labs.connection, labs.lab_l.local_schema)
+    copies = catalog.read_entity(session, labs.lab_l.local_schema, "Shot")
+    side = Side(name="local", config=lambda: labs.connection._config)
+
+    def found(*, deep):
+        return sorted(
+            (fault.column, fault.key["shot"], type(fault.error).__name__)
+            for fault in checking.check_objects(session, copies, side, deep=deep)
+        )
+
+    assert found(deep=False) == found(deep=True) == []
+    row = next(row for row in names_in(labs.lab_l, "shot", ["shot", *COLUMNS]) if row[0] == 1)
+    one, many, array, graph = (labs.ours / row[place]["path"] for place in (1, 2, 3, 6))
+    one.write_bytes(b"a pic")
+    (many / "a.txt").unlink()
+    array.write_bytes(array.read_bytes()[:-8])
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    assert found(deep=False) == [("many", "1", "ObjectDamaged"), ("one", "1", "ObjectDamaged")]
+    assert [name for name, *_ in found(deep=True)] == ["array", "graph", "many", "one"]
+    shutil.rmtree(many)
+    graph.unlink()
+    assert [(name, kind) for name, _, kind in found(deep=False)] == [
+        ("graph", "ObjectMissing"),
+        ("many", "ObjectMissing"),
+        ("one", "ObjectDamaged"),
+    ]
+    session.close()

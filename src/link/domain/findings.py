@@ -60,6 +60,7 @@ class Trouble(Enum):
     WITHDRAWN = "approved, but the request was withdrawn"
     PARTS_MISSING = "has fewer part rows locally than in the source"
     PARTS_LEFT_OVER = "has more part rows locally than in the source"
+    PART_ALONE = "has part rows locally, but no master"
     REQUEST_NOT_SHOWN = "requested at the source, not shown locally"
     REQUEST_SHOWN_ONLY = "shown locally as requested, not requested at the source"
     TRANSFER_INTERRUPTED = "transfer interrupted: its process is gone"
@@ -122,6 +123,7 @@ REMEDIES: dict[Trouble, Remedy] = {
     Trouble.WITHDRAWN: Remedy(Weight.TO_DO, Cure.RELEASE, _NEXT),
     Trouble.PARTS_MISSING: Remedy(Weight.TO_DO, Cure.LEAVE, _PARTS),
     Trouble.PARTS_LEFT_OVER: Remedy(Weight.TO_DO, Cure.LEAVE, _PARTS),
+    Trouble.PART_ALONE: Remedy(Weight.TO_DO, Cure.LEAVE, "remove the part rows with SQL; until then it cannot be pulled"),
     Trouble.REQUEST_NOT_SHOWN: Remedy(Weight.NOTE, Cure.REFRESH, "refresh() shows it"),
     Trouble.REQUEST_SHOWN_ONLY: Remedy(Weight.NOTE, Cure.REFRESH, "refresh() takes it away"),
     Trouble.TRANSFER_INTERRUPTED: Remedy(Weight.TO_DO, Cure.FINISH, _NEXT),
@@ -158,11 +160,11 @@ REMEDIES: dict[Trouble, Remedy] = {
         Cure.LEAVE,
         "adopt() where this is the real one and the other is gone for good; drop the clone otherwise",
     ),
-    Trouble.GUARD: Remedy(Weight.BROKEN, Cure.MEND),
+    Trouble.GUARD: Remedy(
+        Weight.BROKEN, Cure.MEND, "where it stays: grant the link user the rights of set-up, repair() again"
+    ),
     Trouble.FOREIGN_KEY: Remedy(
-        Weight.BROKEN,
-        Cure.MEND,
-        "where repair() is refused: settle the named keys, give the link user REFERENCES, call it again",
+        Weight.BROKEN, Cure.MEND, "where it stays: settle the named keys, then let an admin of lab S run the statements"
     ),
     Trouble.GRANT_MISSING: Remedy(Weight.TO_DO, Cure.MEND, "let an admin of lab S run the statement"),
     Trouble.GRANT_TOO_WIDE: Remedy(Weight.TO_DO, Cure.LEAVE, "let an admin of lab S run the statement"),

@@ -24,6 +24,12 @@ _ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, *ways.RE
 class LinkedMeta(TableMeta):
     """Lets every method work on the class too, and finds parts when they are first asked for."""
 
+    def __init__(cls, name: str, bases: tuple[type, ...], facts: dict[str, Any], **options: Any) -> None:
+        if any(_is_linked(base) for base in bases):
+            message = f"{name} cannot be made from a linked class, which stands for one table: link a class of its own"
+            raise TypeError(message)
+        super().__init__(name, bases, facts, **options)
+
     def __getattribute__(cls, name: str) -> Any:
         if name in _ON_INSTANCES:
             return getattr(cls(), name)
@@ -45,8 +51,8 @@ class LinkedMeta(TableMeta):
 
 
 def _is_linked(cls: type) -> bool:
-    """Whether `cls` was made by the decorator, or from such a class."""
-    return any("_operations" in vars(base) for base in cls.__mro__)
+    """Whether `cls` was made by the decorator."""
+    return "_operations" in vars(cls)
 
 
 class _Resolved:
@@ -138,6 +144,9 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
         Entities that are local already, whose deletion was requested, or that another transfer is at work on are left.
         """
         self._outside("pull")
+        if self.restriction or self._top is not None:
+            reason = "it is on the local table, and a pull selects from the source; call pull(restriction)"
+            raise BadRestriction(reason=reason)
         if not restrictions:
             return self._operations.pull(None)
         return self.source.pull(*restrictions)
@@ -166,7 +175,7 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
     def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:
         """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
         self._outside("drop")
-        if self.restriction:
+        if self.restriction or self._top is not None:
             _refuse("drop", self, "Call drop() without a restriction.")
         cls = type(self)
         if self._operations.drop(prompt=prompt) and "_known" in vars(cls):

@@ -105,6 +105,8 @@ class Walk:
         for keys in pages(self.ports, inspector.unheld):
             evidence = look(self.ports, keys)
             yield from ((key, Trouble.UNHELD) for key, seen in zip(keys, evidence, strict=True) if classify(seen) in HELD)
+        for keys in pages(self.ports, inspector.lone_parts):
+            yield from ((key, Trouble.PART_ALONE) for key in keys)
         yield from self._shown_only()
 
     def _registered(self) -> Iterator[tuple[Key, Trouble]]:

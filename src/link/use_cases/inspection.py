@@ -40,6 +40,9 @@ class Inspector(Protocol):
     def copies(self, after: Key | None, limit: int) -> Sequence[Key]:
         """Return the first `limit` keys of the local table after `after`, in the local server's order."""
 
+    def lone_parts(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` keys after `after` of local part rows whose master is not local, likewise."""
+
     def uneven(self, keys: Keys) -> Sequence[Parts]:
         """Return those of `keys` of which the two servers have different numbers of rows in some part."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
+    from link.domain.errors import ValueNotRepresentable
     from link.domain.keys import Key, Keys
     from link.domain.transfers import OpenTransfer, Operation, Outcome, Transfer
     from link.use_cases.inspection import Inspector
@@ -113,8 +114,9 @@ class Outbound(Protocol):
     def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
         """Open `transfer`, register `fresh`, put the settled registrations `lost` under it, read the entities.
 
-        One transaction; masters and parts are one snapshot. A key that is gone from the source, that somebody else has
-        registered meanwhile, or that is no longer settled, unrequested and unapproved is left out of the chunk.
+        One transaction, then a read: masters and parts are one snapshot, taken once they are registered. A key that is gone
+        from the source, that somebody else has registered meanwhile, or that is no longer settled, unrequested and unapproved
+        is left out of the chunk.
         """
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
@@ -174,10 +176,17 @@ class Local(Protocol):
     def is_alive(self, transfer: Transfer) -> bool:
         """Whether the run that opened `transfer` still holds its advisory lock on the local server."""
 
+    def unfit(self, chunk: Chunk) -> Sequence[tuple[int, ValueNotRepresentable]]:
+        """Return the positions of the chunk's entities with a value that cannot be held exactly here, each with one of these.
+
+        What only the server itself can tell is left to `commit_pull`.
+        """
+
     def commit_pull(self, transfer: Transfer, chunk: Chunk) -> None:
         """Record `transfer` as done and insert the chunk, in one transaction: the point of decision.
 
-        Raises `TransferAbandoned` where somebody has abandoned it, `OutcomeUnknown` where the reply to COMMIT was lost.
+        Raises `TransferAbandoned` where somebody has abandoned it, `OutcomeUnknown` where the reply to COMMIT was lost,
+        `ValueNotRepresentable` where a value cannot be held exactly.
         """
 
     def commit_delete(self, transfer: Transfer | None, keys: Keys, confirmed: Removal | None) -> Removal:
@@ -243,6 +252,12 @@ class Progress(Protocol):
 
     def advance(self, entities: int) -> None:
         """Hear that `entities` more are done."""
+
+    def carry(self, done: int, total: int) -> None:
+        """Hear that `done` of `total` bytes of the present chunk's objects have arrived; `total` leaves out unknown sizes.
+
+        From one thread at a time, but not always the same.
+        """
 
     def end(self) -> None:
         """Hear that the task is over, or has failed."""

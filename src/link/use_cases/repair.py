@@ -51,11 +51,9 @@ def repair(
         return _result(ports, standing, found)
     premises.mend()
     reached = ports()
-    if not standing.readable:
-        found = _collect(reached, own_rows=own_rows)
     work = _Work(reached, release_lost=release_lost)
-    work.done["interrupted transfers finished"] += recover(reached)
-    for trouble, keys in found.items():
+    work.done["interrupted transfers finished"] += recover(reached)  # what was under way may be in trouble after its end
+    for trouble, keys in _collect(reached, own_rows=own_rows).items():
         for batch in batches(keys, reached.chunk):
             work.on(trouble, batch)
     work.refresh()

@@ -12,6 +12,7 @@ from link.domain.states import State
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from link.domain.errors import ValueNotRepresentable
     from link.domain.findings import Finding, Trouble
     from link.domain.keys import Key
     from link.domain.states import Inconsistency
@@ -43,6 +44,8 @@ class PullResult:
     """Local rows that Link did not bring and that stand in the way; nothing was overwritten."""
     inconsistent: Sequence[tuple[Key, Inconsistency]] = ()
     """Keys left alone because what the servers say of them does not fit together."""
+    not_representable: Sequence[ValueNotRepresentable] = ()
+    """Entities left out because of a value that the local server cannot hold exactly; an error for each, which says why."""
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -55,6 +58,7 @@ class PullResult:
             "deletions approved": self.approved,
             "conflicts": len(self.conflicts),
             "inconsistent": len(self.inconsistent),
+            "left out (not representable)": len(self.not_representable),
         }
         return _line(f"pulled {self.pulled:,}" if self.pulled else "nothing new", parts, self.seconds)
 

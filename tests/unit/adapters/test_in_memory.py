@@ -48,6 +48,10 @@ class MemoryBench:
     def drop_part(self, key):
         self.world.local[key] = self.world.local[key][:1]
 
+    def drop_master(self, key):
+        self.world.lose(key)
+        self.world.lone_parts.add(key)
+
     def copy_by_hand(self, key, differing=False):
         self.world.make_up(key, "other" if differing else "value", "part")
 

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from simulation import Simulation
 
-SEEDS = 40
+SEEDS = 250  # a million steps
 STEPS = 4_000
 
 

@@ -32,6 +32,8 @@ class Carrier:
     """The local server's."""
     beat: Callable[[], None]
     """Keeps both lines from falling asleep while objects are on their way."""
+    told: Callable[[int, int], None]
+    """Hears of bytes that have arrived, and of how many."""
 
     def prepare(self) -> None:
         self.stores.check(self.entity)
@@ -49,12 +51,12 @@ class Carrier:
         if packing.moves:
             moves = list(packing.moves.values())
             flight.record(self.session(), transfer, self._entries(packing))
-            Mover(schema=self.stores.local_schema, beat=self.beat).move(moves)
+            Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told).move(moves)
         return Chunk(keys=chunk.keys, rows=packed)
 
     def _entries(self, packing: Packing) -> Iterator[Entry]:
         """Yield what must not be removed meanwhile: the objects, and the folders of those that are not whole yet."""
-        for store in {move.local.name: move.local for move in packing.moves.values()}.values():
+        for store in {move.local.name: move.local for move in packing.moves.values() if not move.stays}.values():
             folder = unfinished(store, self.stores.local_schema)
             yield Entry(store=store.name, path=folder, addressing=Addressing.SCHEMA)
         yield from packing.entries

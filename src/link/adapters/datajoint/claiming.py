@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from link.adapters.datajoint.dialect import dialect, read_id
 from link.adapters.datajoint.line import LOCK_SECONDS, set_up_alone
 from link.adapters.datajoint.linking import table_exists
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import Busy, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken
+from link.domain.errors import Busy, LegacyOutbound, LocalSideMoved, LockWait, OutboundTaken, PrivilegeMissing, Unprotected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.linking import Linked
     from link.adapters.datajoint.model import EntityModel
     from link.adapters.datajoint.session import Session
+
+LOGGER = logging.getLogger("link")
 
 
 @frozen(kw_only=True)
@@ -39,14 +42,8 @@ def claim(session: Session, entity: EntityModel, mine: Claim) -> str:
     names = layout.OutboundNames.of(entity.master)
     kind = _registered(session, names, entity, mine)
     if kind is None:
-        try:
-            with set_up_alone(session):
-                kind = _registered(session, names, entity, mine) or _make(session, names, entity, mine)
-        except Refused as error:
-            if error.refusal is not Refusal.LOCK_TIMEOUT:
-                raise
-            holders = grants.lock_holders(session, entity.master)
-            raise LockWait(table=entity.master.name, holders=holders, seconds=LOCK_SECONDS) from None
+        with waiting(session, entity), set_up_alone(session):
+            kind = _registered(session, names, entity, mine) or _make(session, names, entity, mine)
     grants.look_after(session, names, entity.master)
     return kind
 
@@ -78,6 +75,18 @@ def read_entry(session: Session, names: layout.OutboundNames) -> Entry | None:
             link=read_id(link), source=(schema, table), place=place, label=label, guard=str(kind), layout=int(version)
         )
     return None
+
+
+@contextmanager
+def waiting(session: Session, entity: EntityModel) -> Iterator[None]:
+    """Say who holds the source table where a definition has to wait for it for too long."""
+    try:
+        yield
+    except Refused as error:
+        if error.refusal is not Refusal.LOCK_TIMEOUT:
+            raise
+        holders = grants.lock_holders(session, entity.master)
+        raise LockWait(table=entity.master.name, holders=holders, seconds=LOCK_SECONDS) from None
 
 
 def _registered(session: Session, names: layout.OutboundNames, entity: EntityModel, mine: Claim) -> str | None:
@@ -115,7 +124,10 @@ def make_again(session: Session, entity: EntityModel, mine: Claim) -> None:
     if structure.missing_tables(session, names):
         _make_tables(session, names, entity)
     if entry is not None and structure.guard_faults(session, names, entry.guard, keys):
-        guard.reinstall(session, names, keys, mine.label, entry.guard)
+        try:
+            guard.reinstall(session, names, keys, mine.label, entry.guard)
+        except PrivilegeMissing as error:  # what can be done about keys is done all the same, and this stays a finding
+            LOGGER.info("%s", error)
         _befriend(session, names, entity, entry.guard)
 
 
@@ -226,6 +238,44 @@ def adopt(session: Session, entity: EntityModel, mine: Claim) -> None:
         f" WHERE outbound_table = %s AND link = {speech.uuid}",
         (mine.place, mine.label, names.master, speech.id(mine.link)),
     )
+
+
+def protects(session: Session, entity: EntityModel, kind: str) -> None:
+    """Raise `Unprotected` where outbound's foreign keys or triggers are not as they were made; `kind` is the guard's."""
+    names = layout.OutboundNames.of(entity.master)
+    faults = [fault.detail for fault in structure.foreign_key_faults(session, names, entity.master)]
+    if kind == guard.TRIGGER:
+        faults += structure.guard_faults(session, names, kind, _keys(session, entity))
+    if faults:
+        raise Unprotected(table=f"{session.schema}.{names.master}", faults=faults)
+
+
+def clear_away(session: Session, entity: EntityModel) -> None:
+    """Drop outbound where it is nobody's and empty, so that nothing of Link hangs on the source table any more.
+
+    Approved rows that lab S has not deleted yet keep it. Where somebody has the tables open, or the link user may not drop
+    them, they stay, which does little harm.
+    """
+    names = layout.OutboundNames.of(entity.master)
+    try:
+        with set_up_alone(session):
+            left = session.query(f"SELECT 1 FROM {session.table(names.master)} LIMIT 1")
+            if not left and read_entry(session, names) is None:
+                _drop_tables(session, names)
+    except PrivilegeMissing as error:
+        LOGGER.warning("%s.%s is free, and stays: %s", session.schema, names.master, error)
+    except Refused as error:
+        if error.refusal is not Refusal.LOCK_TIMEOUT:
+            raise
+        LOGGER.warning("%s.%s is free, and stays because somebody reads it", session.schema, names.master)
+
+
+def _drop_tables(session: Session, names: layout.OutboundNames) -> None:
+    for name in (names.requested, names.approved, names.guard, names.master):
+        session.query(f"DROP TABLE IF EXISTS {session.table(name)}")
+        lineage.delete_table_lineages(session.connection, session.schema, name)
+    if session.backend == "postgresql":
+        session.query(f"DROP FUNCTION IF EXISTS {session.table(names.guard)}()")
 
 
 @contextmanager

@@ -54,9 +54,9 @@ class DataJointInspector:
         where, args = after_condition(tables, "x", after)
         order = wire.key_order(tables.session, tables.entity.master.key, "x")
         found = tables.evidence(
-            f"(SELECT {tables.columns('x')} FROM {tables.outbound} x WHERE {where} ORDER BY {order} LIMIT %s) x{{joins}}"
-            f" ORDER BY {order}",
+            f"(SELECT {tables.columns('x')} FROM {tables.outbound} x WHERE {where} ORDER BY {order} LIMIT %s) x",
             (*args, limit),
+            order,
         )
         return Page(keys=[key for key, _ in found], evidence=[seen for _, seen in found], last=len(found) < limit)
 
@@ -82,11 +82,23 @@ class DataJointInspector:
     def copies(self, after: Key | None, limit: int) -> Sequence[Key]:
         """Return local keys in the local server's order."""
         session = self.session()
+        return self._local_keys(session, session.table(self.local.master.name), after, limit)
+
+    def lone_parts(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the keys of local part rows without a master."""
+        session = self.session()
+        names = [session.quote(column.name) for column in self._key]
+        same = " AND ".join(f"m.{name} = p.{name}" for name in names)
+        lone = f"NOT EXISTS (SELECT 1 FROM {session.table(self.local.master.name)} m WHERE {same})"
+        keys = ", ".join(f"p.{name}" for name in names)
+        found = [f"SELECT {keys} FROM {session.table(part.name)} p WHERE {lone}" for part in self.local.parts]
+        return self._local_keys(session, f"({' UNION '.join(found)})", after, limit) if found else []
+
+    def _local_keys(self, session: Session, place: str, after: Key | None, limit: int) -> Sequence[Key]:
         values = ", ".join(wire.render(session, column, "t") for column in self._key)
         where, args = wire.key_after(session, self._key, "t", after) if after is not None else ("TRUE", ())
         return session.query(
-            f"SELECT {values} FROM {session.table(self.local.master.name)} t WHERE {where}"
-            f" ORDER BY {wire.key_order(session, self._key, 't')} LIMIT %s",
+            f"SELECT {values} FROM {place} t WHERE {where} ORDER BY {wire.key_order(session, self._key, 't')} LIMIT %s",
             (*args, limit),
         )
 

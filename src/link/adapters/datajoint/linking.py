@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from link.adapters.datajoint import catalog, declaration, layout, snapshot
 from link.adapters.datajoint.dialect import dialect, read_id
 from link.adapters.datajoint.line import set_up_alone
 from link.adapters.datajoint.model import EntityModel, TableModel
-from link.domain.errors import DeclarationChanged
+from link.domain.errors import DeclarationChanged, LocalTableExists
 
 if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
@@ -27,10 +28,14 @@ class Linked:
     """The source's declaration when it was linked."""
     server: str
     """Where the local table was made: server id, database, schema and table."""
+    origin: str
+    """Host, schema and table of the source as the code said them: `host/schema.table`."""
+    outbound: str
+    """The outbound schema as the code said it."""
 
 
 def server_id(session: Session) -> str:
-    """Return what tells this server from every other one, and from a copy of its files on another machine."""
+    """Return what tells this server from every other one, but on PostgreSQL and MySQL not from a copy of its very files."""
     if session.backend == "postgresql":
         return str(session.query("SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()")[0][0])
     variable = "server_uid" if session.mariadb else "server_uuid"
@@ -62,12 +67,14 @@ def read_linked(session: Session, class_name: str) -> Linked | None:
 
 def read_linked_table(session: Session, table: str) -> Linked | None:
     """Return the linked table of this name, or None where it is not linked or does not exist (any more)."""
-    found = session.query(f"SELECT link, server, model FROM {session.table(layout.TABLES)} WHERE table_name = %s", (table,))
+    found = session.query(
+        f"SELECT link, server, source, outbound, model FROM {session.table(layout.TABLES)} WHERE table_name = %s", (table,)
+    )
     if not found or not table_exists(session, table):
         return None
-    link, server, model = found[0]
+    link, server, origin, outbound, model = found[0]
     text = model.decode() if isinstance(model, bytes) else model
-    return Linked(link=read_id(link), table=table, source=snapshot.load(text), server=server)
+    return Linked(link=read_id(link), table=table, source=snapshot.load(text), server=server, origin=origin, outbound=outbound)
 
 
 def declare(session: Session, entity: EntityModel, source: str, outbound: str) -> None:
@@ -76,22 +83,41 @@ def declare(session: Session, entity: EntityModel, source: str, outbound: str) -
         for statement in layout.local(session):
             session.query(statement)
         if read_linked_table(session, entity.master.name) is None:
+            _refuse_strangers(session, entity)
             _declare(session, entity, source, outbound)
 
 
+def _refuse_strangers(session: Session, entity: EntityModel) -> None:
+    """Raise `LocalTableExists` for a table that is not what an interrupted declaration has left: empty, with these columns."""
+    for table in entity.tables:
+        if not table_exists(session, table.name):
+            continue
+        found = catalog.of(session).columns(session, session.schema, [table.name])[table.name]
+        own = {column.name for column in found} == {column.name for column in table.columns}
+        if not own or session.query(f"SELECT 1 FROM {session.table(table.name)} LIMIT 1"):
+            raise LocalTableExists(table=f"{session.schema}.{table.name}")
+
+
+def move(session: Session, linked: Linked, origin: str, outbound: str) -> None:
+    """Enter that source and outbound are called otherwise now."""
+    session.query(
+        f"UPDATE {session.table(layout.TABLES)} SET source = %s, outbound = %s WHERE table_name = %s",
+        (origin, outbound, linked.table),
+    )
+
+
 def _declare(session: Session, entity: EntityModel, source: str, outbound: str) -> None:
+    """Make the tables, then what DataJoint has to know of them; that they are linked is entered last."""
     make = [*declaration.copy_statements(entity, session), *declaration.requests_statements(entity, session)]
-    if session.backend == "postgresql":
-        with session.transaction("of the local declaration"):
-            for statement in make:
-                session.query(statement)
-            _enter(session, entity, source, outbound)
-    else:
+    is_whole = session.backend == "postgresql"
+    with session.transaction("of the local declaration") if is_whole else nullcontext():
         for statement in make:
             session.query(statement)
+        for statement, args in declaration.lineage_statements(entity, session):
+            session.query(statement, args)
+        for statement, args in declaration.other_lineage_statements(session):
+            session.query(statement, args)
         _enter(session, entity, source, outbound)
-    for statement, args in declaration.lineage_statements(entity, session):
-        session.query(statement, args)
 
 
 def is_entered(session: Session, class_name: str) -> bool:

@@ -77,7 +77,7 @@ class DataJointOutbound:
         relation, args = self._relation(tables, keys)
         names = ", ".join(f"k.c{index} AS {key}" for index, key in enumerate(tables.keys))
         position = tables.session.quote("~n")  # a key may well have a column `n`
-        found = tables.evidence(f"(SELECT k.n AS {position}, {names} FROM {relation}) x{{joins}} ORDER BY x.{position}", args)
+        found = tables.evidence(f"(SELECT k.n AS {position}, {names} FROM {relation}) x", args, f"x.{position}")
         return [evidence for _, evidence in found]
 
     def rows(self, transfer: Transfer, after: Key | None, limit: int) -> Sequence[Key]:
@@ -102,22 +102,28 @@ class DataJointOutbound:
     # ---- changes
 
     def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
-        """Open the transfer, register, and read: one transaction, tried again when the server calls it off."""
-        return self._tried(lambda: self._register(self.tables(), transfer, fresh, lost))
+        """Open the transfer and register, then read in one snapshot what is registered and so stays."""
+        self._tried(lambda: self._register(self.tables(), transfer, fresh, lost))
+        return self._tried(lambda: self._read(self.tables(), transfer))
 
-    def _register(self, tables: SourceTables, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
+    def _register(self, tables: SourceTables, transfer: Transfer, fresh: Keys, lost: Keys) -> None:
         session, speech = tables.session, dialect(tables.session)
         ident = speech.id(transfer.id)
-        with session.transaction(transfer.id, begin=speech.begin_snapshot):
+        with session.transaction(transfer.id):
             self._open(tables, transfer, len(fresh) + len(lost))
             if fresh:
                 self._insert(tables, ident, fresh)
-                self.guard.hold(session, transfer.id)
             if lost:
                 unflagged = f"NOT {tables.flagged(tables.requested)} AND NOT {tables.flagged(tables.approved)}"
-                self._take(tables, ident, lost, f"{tables.settled} AND {unflagged}")
-            place = f"{tables.outbound} o JOIN {{table}} t ON {tables.same('t', 'o')} WHERE o.{TRANSFER} = {speech.uuid}"
-            return rows.read(tables, place, (ident,))
+                self._take(tables, ident, lost, f"{tables.settled} AND {unflagged}", hold=True)
+            self.guard.hold(session, transfer.id)
+
+    def _read(self, tables: SourceTables, transfer: Transfer) -> Chunk:
+        """Read masters and parts as of one moment: registering locks the masters, and does not keep parts from coming."""
+        session, speech = tables.session, dialect(tables.session)
+        place = f"{tables.outbound} o JOIN {{table}} t ON {tables.same('t', 'o')} WHERE o.{TRANSFER} = {speech.uuid}"
+        with session.snapshot():
+            return rows.read(tables, place, (speech.id(transfer.id),))
 
     def _open(self, tables: SourceTables, transfer: Transfer, entities: int) -> None:
         """Enter the transfer, provided that outbound still serves this local table; from here to the commit it does."""
@@ -147,16 +153,22 @@ class DataJointOutbound:
             (ident, ident, *args),
         )
 
-    def _take(self, tables: SourceTables, ident: object, keys: Keys, condition: str) -> None:
-        """Put the rows of `keys` that meet `condition` under the transfer `ident`."""
-        self._update(tables, ident, keys, f"{TRANSFER} = {dialect(tables.session).uuid}", condition)
+    def _take(self, tables: SourceTables, ident: object, keys: Keys, condition: str, *, hold: bool = False) -> None:
+        """Put the rows of `keys` that meet `condition` under the transfer `ident`.
 
-    def _update(self, tables: SourceTables, ident: object, keys: Keys, change: str, condition: str = "TRUE") -> None:
+        To `hold` them is for rows that are going to be local again: one whose approval lab S has deleted is not held any more.
+        """
+        uuid = dialect(tables.session).uuid
+        changes = [f"{TRANSFER} = {uuid}", *([f"{HELD} = COALESCE(o.{HELD}, {uuid})"] if hold else [])]
+        self._update(tables, ident, keys, changes, condition)
+
+    def _update(self, tables: SourceTables, ident: object, keys: Keys, changes: list[str], condition: str = "TRUE") -> None:
+        """Make `changes`, each with one place for `ident`."""
         session = tables.session
         relation, args = self._relation(tables, keys)
         on = wire.key_join(session, tables.entity.master.key, "o")
-        statement = dialect(session).update(tables.outbound, "o", relation, on, change, condition)
-        session.query(statement, _update_args(session.backend, (ident,), args))
+        statement = dialect(session).update(tables.outbound, "o", relation, on, ", ".join(changes), condition)
+        session.query(statement, _update_args(session.backend, (ident,) * len(changes), args))
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
         """Put the registrations of `keys` under the transfer; return how many of them are under it now."""
@@ -295,15 +307,14 @@ class DataJointOutbound:
     def _reinstate(self, tables: SourceTables, transfer: Transfer, keys: Keys) -> int:
         session, speech = tables.session, dialect(tables.session)
         ident = speech.id(transfer.id)
-        with session.transaction(transfer.id, begin=speech.begin_snapshot):
+        with session.transaction(transfer.id):
             self._open(tables, transfer, len(keys))
             lapsed = f"({tables.flagged(tables.approved)} OR o.{HELD} IS NULL)"
-            self._take(tables, ident, keys, f"{tables.settled} AND {tables.flagged(tables.source)} AND {lapsed}")
+            self._take(tables, ident, keys, f"{tables.settled} AND {tables.flagged(tables.source)} AND {lapsed}", hold=True)
             self._insert(tables, ident, keys)
             mine = [keys[position] for position in self._positions(tables, ident, keys, lock=True)]
             if mine:
                 self._delete(tables, tables.approved, mine)
-                self._update(tables, ident, mine, f"{HELD} = {speech.uuid}")
                 self.guard.hold(session, transfer.id)
         return len(mine)
 

@@ -21,6 +21,8 @@ BLOCK = 2**20
 PART = 16 * 2**20
 """Bytes of a large object that are read or sent to an object store at a time; up to two of them are held."""
 
+CHEAP = 2**20
+"""An object of so many bytes is sent to an object store as quickly as asked for there."""
 TRIES = 5
 
 _T = TypeVar("_T")
@@ -37,11 +39,18 @@ class Place(Protocol):
         """The folder, or the bucket and prefix, for messages."""
 
     @property
+    def workers(self) -> int:
+        """How many objects at once are quickest."""
+
+    @property
     def identity(self) -> tuple[str, ...]:
         """What two stores have in common that are one place."""
 
     def look(self) -> None:
         """Raise where the place cannot be listed."""
+
+    def asks_for(self, size: int | None) -> bool:
+        """Whether it pays to ask if a file of this size is there before it is written again."""
 
     def size(self, path: str) -> int | None:
         """Return the bytes of the file at `path`, None where there is none."""
@@ -55,11 +64,11 @@ class Place(Protocol):
     def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
         """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`."""
 
-    def copy(self, source: Place, path: str, goal: str) -> str | None:
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         """Let the store's own server make `goal` of the file at `path` of another place, whole or not at all.
 
-        Returns the server's checksum of the file (MD5 in hexadecimal digits, or something else), and None where nothing was
-        done because no one server has both.
+        Only a file that the server itself knows to have `digest`, an MD5 in hexadecimal digits, unless that is None. Returns
+        False where nothing was done: no one server has both, the file is too large for it, or its checksum is another one.
         """
 
     def remove(self, path: str) -> None:
@@ -77,12 +86,19 @@ class FolderPlace:
         return str(self.root)
 
     @property
+    def workers(self) -> int:
+        return 4
+
+    @property
     def identity(self) -> tuple[str, ...]:
         return ("file", os.path.realpath(self.root))
 
     def look(self) -> None:
         with os.scandir(self.root) as entries:
             next(entries, None)
+
+    def asks_for(self, size: int | None) -> bool:
+        return True
 
     def size(self, path: str) -> int | None:
         file = self.root / path
@@ -113,20 +129,19 @@ class FolderPlace:
             unfinished.unlink(missing_ok=True)
             raise
 
-    def copy(self, source: Place, path: str, goal: str) -> str | None:
-        return None
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
+        return False
 
     def remove(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 
 
 def _there(file: Path, act: Callable[[], _T]) -> _T:
-    """Do something to a file in a folder that is made first; DataJoint's garbage collection takes empty folders away."""
+    """Do something to a file, in a folder that is made where it is missing; garbage collections take empty folders away."""
     for _ in range(TRIES):
-        file.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             return act()
-    file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     return act()
 
 
@@ -160,6 +175,10 @@ class BucketPlace:
         return f"{self.backend.protocol}://{self._full('').rstrip('/')}"
 
     @property
+    def workers(self) -> int:
+        return 16
+
+    @property
     def identity(self) -> tuple[str, ...]:
         return (self.backend.protocol, str(self.backend.spec.get("endpoint", "")), self._full("").strip("/"))
 
@@ -168,6 +187,9 @@ class BucketPlace:
 
     def look(self) -> None:
         self.fs.info(self._full("").split("/", 1)[0], refresh=True)
+
+    def asks_for(self, size: int | None) -> bool:
+        return size is None or size > CHEAP
 
     def size(self, path: str) -> int | None:
         try:
@@ -226,11 +248,21 @@ class BucketPlace:
             raise
         file.commit()
 
-    def copy(self, source: Place, path: str, goal: str) -> str | None:
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         if not isinstance(source, BucketPlace) or source.backend.protocol != "s3" or source._server != self._server:
-            return None
-        self.fs.copy(source._full(path), self._full(goal))
-        return str(self.fs.info(self._full(goal), refresh=True)["ETag"]).strip('"')
+            return False
+        bucket, _, key = self._full(goal).partition("/")
+        there, _, name = source._full(path).partition("/")
+        settings = {"CopySourceIfMatch": f'"{digest}"'} if digest else {}
+        try:
+            self.fs.call_s3("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": there, "Key": name}, **settings)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if error.errno == EINVAL or "condition" in str(error).lower():  # more than 5 GB; another checksum
+                return False
+            raise
+        return True
 
     @property
     def _server(self) -> list[Any]:

@@ -63,10 +63,10 @@ class DataJointPremises:
             return
         linked, entity = ends
         session, mine = self.source(), self.claim(linked)
-        with set_up_alone(session):
+        with claiming.waiting(session, entity), set_up_alone(session):
             claiming.make_again(session, entity, mine)
         claiming.claim(session, entity, mine)
-        with set_up_alone(session):
+        with claiming.waiting(session, entity), set_up_alone(session):
             for fault in structure.foreign_key_faults(session, OutboundNames.of(entity.master), entity.master):
                 _mend(session, entity, fault)
 
@@ -150,7 +150,7 @@ class _Place:
         session, names, kind, master = self.session, self.names, self.kind or "", self.entity.master
         told = {
             Trouble.GUARD: structure.guard_faults(session, names, kind, self.keys),
-            Trouble.FOREIGN_KEY: [f.detail for f in structure.foreign_key_faults(session, names, master)],
+            Trouble.FOREIGN_KEY: [self._told(fault) for fault in structure.foreign_key_faults(session, names, master)],
             Trouble.GRANT_MISSING: [
                 f"role {role} may delete from the source" for role in grants.left_out(session, names, master)
             ],
@@ -163,6 +163,10 @@ class _Place:
                 yield Finding(trouble=trouble, count=len(details), detail="\n".join(details))
         if statement := structure.readable_refusal(session, names, kind, self.keys, self.mine.label):
             yield Finding(trouble=Trouble.READABLE_REFUSAL, detail=statement)
+
+    def _told(self, fault: structure.KeyFault) -> str:
+        statements = structure.foreign_key_statements(self.session, fault, self.entity.master)
+        return "\n".join([fault.detail, *(f"{statement.replace('%%', '%')};" for statement in statements)])
 
     def _shared(self) -> list[str]:
         session = self.session
@@ -190,7 +194,8 @@ class _Place:
 def _mend(session: Session, entity: EntityModel, fault: structure.KeyFault) -> None:
     """Make a foreign key again, unless rows or rights forbid it: then it stays a finding."""
     try:
-        structure.mend_foreign_key(session, fault, entity.master)
+        for statement in structure.foreign_key_statements(session, fault, entity.master):
+            session.query(statement)
     except PrivilegeMissing as error:
         LOGGER.info("%s", error)
     except Refused as error:

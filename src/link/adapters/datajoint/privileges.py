@@ -84,7 +84,9 @@ def lab_s(product: Product, names: Names) -> Section:
             Statement(f"CREATE USER {user} IDENTIFIED BY '…';"),
             Statement(f"CREATE DATABASE {outbound};"),
             Statement(f"GRANT {{rights}} ON {source}.* TO {user};", ("SELECT", *own)),
-            Statement(f"GRANT {{rights}} ON {outbound}.* TO {user};", (*DATA, "CREATE", "ALTER", "INDEX", *own, *trigger)),
+            Statement(
+                f"GRANT {{rights}} ON {outbound}.* TO {user};", (*DATA, "CREATE", "DROP", "ALTER", "INDEX", *own, *trigger)
+            ),
         )
     return Section(title=title, statements=statements)
 
@@ -125,9 +127,7 @@ def members(product: Product, names: Names) -> Section:
 def revocable(product: Product, names: Names) -> Section:
     """Return what may be taken back once the tables are there; a further table to link needs it again."""
     user, source, outbound = (_quoted(product, n) for n in (names.link_user, names.source_schema, names.outbound_schema))
-    title = (
-        "Lab S's admin, if wanted, after the first pull; needed again to link a further table, or for repair() to make tables."
-    )
+    title = "Lab S's admin, if wanted, once the first pull has made the tables; needed again to link a further table."
     if product is Product.POSTGRESQL:
         statements: tuple[Statement, ...] = (
             Statement(f"REVOKE {{rights}} ON ALL TABLES IN SCHEMA {source} FROM {user};", ("REFERENCES",)),
@@ -135,7 +135,7 @@ def revocable(product: Product, names: Names) -> Section:
         )
     else:
         references = ("REFERENCES",) if product is Product.MYSQL else ()
-        on_outbound = Statement(f"REVOKE {{rights}} ON {outbound}.* FROM {user};", ("CREATE", "ALTER", "INDEX", *references))
+        on_outbound = Statement(f"REVOKE {{rights}} ON {outbound}.* FROM {user};", ("CREATE", "INDEX", *references))
         on_source = Statement(f"REVOKE {{rights}} ON {source}.* FROM {user};", references)
         statements = (on_source, on_outbound) if references else (on_outbound,)
     return Section(title=title, statements=statements)

@@ -33,9 +33,9 @@ class DataJointSource:
         where, args = after_condition(tables, "x", after)
         order = wire.key_order(tables.session, tables.entity.master.key, "x")
         found = tables.evidence(
-            f"(SELECT {tables.columns('x')} FROM {chosen} x WHERE {where} ORDER BY {order} LIMIT %s) x{{joins}}"
-            f" ORDER BY {order}",
+            f"(SELECT {tables.columns('x')} FROM {chosen} x WHERE {where} ORDER BY {order} LIMIT %s) x",
             (*args, limit),
+            order,
         )
         return Page(keys=[key for key, _ in found], evidence=[evidence for _, evidence in found], last=len(found) < limit)
 

@@ -104,14 +104,17 @@ def _rules(row: tuple[object, ...]) -> str:
     return f"ON UPDATE {update} ON DELETE {delete}{'' if row[6] else ', never checked (NOT VALID)'}"
 
 
-def mend_foreign_key(session: Session, fault: KeyFault, source: TableModel) -> None:
+def foreign_key_statements(session: Session, fault: KeyFault, source: TableModel) -> list[str]:
     """Make the foreign key, then drop what is there instead of it, so that there is one at any time."""
     keys = ", ".join(session.quote(column.name) for column in source.key)
     table = session.table(fault.table)
-    session.query(f"ALTER TABLE {table} ADD {layout.foreign_key(session, keys, fault.parent)}")
     kind = "CONSTRAINT" if session.backend == "postgresql" else "FOREIGN KEY"
-    for name in fault.altered:
-        session.query(f"ALTER TABLE {table} DROP {kind} {session.quote(name)}")
+    stock = session.backend == "mysql" and not session.mariadb
+    return [
+        *(["SET SESSION restrict_fk_on_non_standard_key = OFF"] if stock else []),
+        f"ALTER TABLE {table} ADD {layout.foreign_key(session, keys, fault.parent)}",
+        *(f"ALTER TABLE {table} DROP {kind} {session.quote(name)}" for name in fault.altered),
+    ]
 
 
 # ---- the guard
@@ -123,9 +126,12 @@ def guard_faults(session: Session, names: OutboundNames, kind: str, keys: Sequen
         return _row_guard_faults(session, names)
     if session.backend == "postgresql":
         return _postgresql_faults(session, names, keys)
-    wanted = guard.mysql_bodies(session, keys, MESSAGE)
+    wanted = guard.mysql_bodies(keys, MESSAGE)
     found = dict(session.query(_MYSQL_TRIGGERS, (session.schema, names.master)))
-    faults = {event: "is gone" if event not in found else "was altered" for event in wanted}
+    faults = {
+        event: "is gone, or cannot be seen without the right TRIGGER" if event not in found else "was altered"
+        for event in wanted
+    }
     return [
         f"the trigger for {event} {faults[event]}" for event, body in wanted.items() if not _same(body, found.get(event, ""))
     ]
@@ -171,4 +177,8 @@ def readable_refusal(session: Session, names: OutboundNames, kind: str, keys: Se
     if kind != guard.ROWS or session.query(_MYSQL_TRIGGERS, (session.schema, names.master)):
         return ""
     statements = guard.mysql_triggers(session, names, keys, label).values()
-    return "\n".join(["DELIMITER //", *(f"{statement.replace('%%', '%')} //" for statement in statements), "DELIMITER ;"])
+    user, host = str(session.query("SELECT CURRENT_USER()")[0][0]).rsplit("@", 1)
+    seen = f"GRANT TRIGGER ON {session.table(names.master)} TO '{user}'@'{host}'"  # else the link user does not see them
+    return "\n".join(
+        ["DELIMITER //", *(f"{statement.replace('%%', '%')} //" for statement in [*statements, seen]), "DELIMITER ;"]
+    )

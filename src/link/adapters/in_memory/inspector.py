@@ -43,6 +43,10 @@ class InMemoryInspector(Steps):
         with self.step("copies"):
             return first_after([*self.world.local], after, limit)
 
+    def lone_parts(self, after: Key | None, limit: int) -> Sequence[Key]:
+        with self.step("lone parts"):
+            return first_after([*self.world.lone_parts], after, limit)
+
     def uneven(self, keys: Keys) -> Sequence[Parts]:
         with self.step("uneven"):
             source, local = self.world.source, self.world.local

@@ -27,6 +27,9 @@ class Silence:
     def advance(self, entities: int) -> None:
         """Do nothing."""
 
+    def carry(self, done: int, total: int) -> None:
+        """Do nothing."""
+
     def end(self) -> None:
         """Do nothing."""
 

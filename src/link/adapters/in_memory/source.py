@@ -86,6 +86,7 @@ class InMemoryOutbound(Steps):
             world = self.world
             taken = [key for key in fresh if key in world.source and key not in world.outbound]
             flagged = world.requested | world.approved
+            lost = [key for key in lost if key in world.source]
             taken += [key for key in lost if key in world.outbound and self._is_settled(key) and key not in flagged]
             for key in taken:
                 world.outbound[key] = Registration(transfer.id)

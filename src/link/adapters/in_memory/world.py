@@ -100,6 +100,8 @@ class World:
     deciding: set[UUID] = field(factory=set)
     """The transfers whose decision is inserted and not committed."""
     alive: set[UUID] = field(factory=set)
+    lone_parts: set[Key] = field(factory=set)
+    """Local parts whose master somebody removed past their foreign key."""
     standing: Standing = field(factory=Standing)
     """What is wrong apart from keys, for `doctor`."""
     delayed: list[Callable[[], None]] = field(factory=list)
@@ -109,11 +111,19 @@ class World:
     same: Callable[[Key], Key] = field(default=lambda key: key)
     """The local server's collation: keys for which it returns the same are equal there."""
 
+    unfit: set[Key] = field(factory=set)
+    """The keys of entities with a value that the local server cannot hold."""
+
     # ---- lab S, with plain DataJoint
 
     def insert(self, key: Key, *values: str) -> None:
         """Lab S inserts an entity."""
         self.source.setdefault(key, values)
+
+    def update(self, key: Key, *values: str) -> None:
+        """Lab S changes the values of an entity, registered or not."""
+        if key in self.source:
+            self.source[key] = values
 
     def request(self, key: Key) -> None:
         """Lab S asks for a deletion; the foreign key wants a registration."""

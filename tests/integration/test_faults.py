@@ -1,0 +1,57 @@
+"""Some points of every kind of fault, on one pair of servers; `uv run python tests/integration/faults` goes through all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from servers import Product
+
+sys.path.insert(0, str(Path(__file__).parent / "faults"))
+import lab_s
+from kinds import KINDS
+from points import explore
+from stage import OPERATIONS, Stage
+
+PAIR = (Product.POSTGRESQL, Product.MARIADB)
+POINTS = int(os.environ.get("LINK_FAULT_POINTS", "4"))
+"""How many points of each kind and operation, about."""
+
+
+@pytest.fixture(scope="module")
+def stage():
+    stage = Stage(PAIR)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope="module")
+def lengths(stage):
+    """How many statements each operation has."""
+    return {operation: len(stage.statements(operation)) for operation in OPERATIONS}
+
+
+on_the_pair = pytest.mark.parametrize("pair", [PAIR], ids=["postgresql-to-mariadb"])
+
+
+@on_the_pair
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.run.__name__)
+def test_nothing_that_happens_breaks_the_promise(stage, lengths, kind, operation, pair):
+    """The promise holds before and after every statement, and the next call completes the work."""
+    step = max(1, lengths[operation] // POINTS)
+    tally = explore(stage, kind, operation, step=step, first=1 + KINDS.index(kind) % step)
+    assert tally.violations == []
+    assert tally.points >= min(POINTS, lengths[operation]) // 2
+
+
+@on_the_pair
+def test_masters_and_parts_are_one_snapshot(stage, pair):
+    """Lab S changes masters and parts just before parts are read: what arrives is of one version."""
+    parts, kind = stage.lab_s.table("item__piece"), next(kind for kind in KINDS if kind.run is lab_s.updates)
+    reads = [at for at, statement in enumerate(stage.statements("pull"), 1) if parts in statement]
+    tallies = [explore(stage, kind, "pull", step=1_000, first=at) for at in reads]
+    assert [tally.violations for tally in tallies] == [[]] * len(reads)
+    assert len(reads) > 2
