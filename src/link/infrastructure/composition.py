@@ -136,7 +136,7 @@ class LinkOperations:
             raise LocalTableExists(table=f"{local.schema}.{self.config.class_name} (the source table itself)")
 
     def _source_entity(self, session: Session) -> EntityModel:
-        return catalog.read_entity(session, self.config.source.database, self.config.class_name)
+        return catalog.steadily(lambda: catalog.read_twice(session, self.config.source.database, self.config.class_name))
 
     def source(self) -> SourceTable:
         """Return the source table on a connection for browsing."""
@@ -144,7 +144,7 @@ class LinkOperations:
         schema = self.config.source.database
         if self._source_name is None:
             session = connections.browsing(connection, schema)
-            self._source_name = catalog.find_table(session, schema, self.config.class_name)
+            self._source_name = catalog.steadily(lambda: catalog.find_table(session, schema, self.config.class_name))
         return SourceTable(connection, connection.adapter.make_full_table_name(schema, self._source_name), self)
 
     # ---- operations
@@ -300,21 +300,26 @@ class LinkOperations:
             self._refuse_elsewhere(run, linked, entity)
             kind = claiming.claim(run.source.session, entity, self._claim(run, linked))
             if copying:
-                claiming.protects(run.source.session, entity, kind)
+                catalog.steadily(lambda: claiming.protects(run.source.session, entity, kind))
             run.ports = self._ports_over(run, linked, entity, kind)
             yield run
 
     def _entity(self, run: _Run, linked: linking.Linked, *, copying: bool) -> EntityModel:
         """Return the source's declaration; what was linked can be let go of whatever has become of the other columns."""
+        differences = snapshot.differences if copying else snapshot.key_differences
+
+        def read() -> EntityModel:
+            now = catalog.read_entity(run.source.session, self.config.source.database, self.config.class_name)
+            if changes := differences(linked.source, now):
+                raise DeclarationChanged(table=f"{now.master.schema}.{now.master.name}", differences=changes)
+            return now
+
         try:
-            now = self._source_entity(run.source.session)
+            now = catalog.steadily(read)
         except NotLinkable:
             if copying:
                 raise
             return linked.source
-        changes = snapshot.differences(linked.source, now) if copying else snapshot.key_differences(linked.source, now)
-        if changes:
-            raise DeclarationChanged(table=f"{now.master.schema}.{now.master.name}", differences=changes)
         return now if copying else linked.source
 
     def _refuse_elsewhere(self, run: _Run, linked: linking.Linked, entity: EntityModel) -> None:

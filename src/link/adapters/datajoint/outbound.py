@@ -122,7 +122,7 @@ class DataJointOutbound:
         """Read masters and parts as of one moment: registering locks the masters, and does not keep parts from coming."""
         session, speech = tables.session, dialect(tables.session)
         place = f"{tables.outbound} o JOIN {{table}} t ON {tables.same('t', 'o')} WHERE o.{TRANSFER} = {speech.uuid}"
-        with session.snapshot():
+        with session.snapshot([tables.outbound, *(session.table(each.name, each.schema) for each in tables.entity.tables)]):
             return rows.read(tables, place, (speech.id(transfer.id),))
 
     def _open(self, tables: SourceTables, transfer: Transfer, entities: int) -> None:

@@ -78,9 +78,11 @@ class DataJointPremises:
             entered = linking.is_entered(session, self.class_name)
             return Finding(trouble=Trouble.LOCAL_TABLE_MISSING if entered else Trouble.NOT_LINKED)
         try:
-            entity = catalog.read_entity(self.source(), self.source_schema, self.class_name)
+            entity = catalog.steadily(lambda: catalog.read_twice(self.source(), self.source_schema, self.class_name))
         except (SourceTableMissing, NotLinkable) as error:
             return Finding(trouble=Trouble.SOURCE_TABLE_MISSING, detail=error.what())
+        except DeclarationChanged as error:
+            return Finding(trouble=Trouble.DECLARATION_CHANGED, detail=error.what())
         try:
             linking.local_declaration(session, linked)
         except DeclarationChanged as error:
