@@ -6,7 +6,7 @@ import datajoint as dj
 import legacy
 import servers
 from attack_scene import FREE, MIXES, PARTLESS, SHARED
-from attrs import frozen
+from attrs import evolve, frozen
 from backups import dump, load
 from servers import Product
 
@@ -29,6 +29,8 @@ class Attack:
     products: tuple = tuple(Product)
     told: bool = False
     """Whether an admin has run what the doctor prints for a stock MySQL."""
+    slow: bool = False
+    """Whether it is left to `LINK_ATTACKS=all`."""
 
 
 def sql(*statements):
@@ -191,7 +193,7 @@ ROWS = (
     Attack("`delete()` of an approved row", ALL, approved(delete(SHARED))),
 )
 OLDER = tuple(
-    Attack(f"{version}: `delete()` of {what}", ALL, act(old_client(version, key)), FAMILY)
+    Attack(f"{version}: `delete()` of {what}", ALL, act(old_client(version, key)), FAMILY, slow=what != "a shared row")
     for version in legacy.VERSIONS
     for what, key, act in (
         ("a shared row", SHARED, lambda act: act),
@@ -257,7 +259,7 @@ PAST = (
     Attack("DISABLE TRIGGER ALL on outbound, then `delete()`", ALL,
            then_delete(sql("ALTER TABLE {o} DISABLE TRIGGER ALL")), (PG,)),
     Attack("dump and restore of both schemas, then `delete()`", OWNERS, then_delete(restore_both)),
-    Attack("dump of both, restored on another server, `delete()` there", OWNERS, restore_elsewhere),
+    Attack("dump of both, restored on another server, `delete()` there", OWNERS, restore_elsewhere, slow=True),
     Attack("dump and restore of the source schema alone, then `delete()`", OWNERS, then_delete(restore_source)),
     Attack("dump and restore of the source schema alone, then DELETE", OWNERS,
            lambda scene, who: (restore_source(scene, who), scene.sql(who, "DELETE FROM {s} WHERE session = 2"))),
@@ -282,7 +284,7 @@ SECTIONS = {
     ),
     "MySQL with the triggers that `doctor` prints": (
         Attack("2.3: `delete()` of a shared row", ALL, delete(SHARED), (MYSQL,), told=True),
-        *(Attack(a.name, a.who, a.act, (MYSQL,), told=True) for a in OLDER),
+        *(evolve(attack, products=(MYSQL,), told=True) for attack in OLDER),
         Attack("2.3: `delete()` of an approved row", ALL, approved(delete(SHARED)), (MYSQL,), told=True),
     ),
 }

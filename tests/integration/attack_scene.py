@@ -51,6 +51,7 @@ class Scene:
             self._make_readable()
         self.accounts = {"admin": self.server.admin, "owner": self.lab.owner, "member": self.lab.member}
         self.before = self.seen()
+        self.kept, self.opened = self.opened, []
 
     def _declare(self, lab):
         """Declare as DataJoint 0.14 would, so that it can delete too."""
@@ -213,5 +214,10 @@ class Scene:
         return re.sub(rf"\b({'|'.join(PLAIN)})_[0-9a-f]{{6,10}}(_[0-9a-f]{{4}})?\b", lambda found: PLAIN[found[1]], text)
 
     def close(self):
+        """Close what an attack has opened."""
         while self.opened:
             self.opened.pop().close()
+
+    def end(self):
+        self.opened += self.kept
+        self.close()

@@ -96,6 +96,8 @@ class Stage:
             scene.forget(who)
         if now == scene.before:
             self.scenes[place] = scene
+        else:
+            scene.end()
         return outcome
 
 
