@@ -229,7 +229,7 @@ OUTBOUND = (
     Attack("INSERT into DeletionApproved, then `delete()`", ALL, then_delete(sql(FORGED))),
     Attack("`SessionOutbound.drop()`", ALL, lambda scene, who: scene.outbound(who).drop(prompt=False)),
     Attack("DROP TABLE of outbound", ALL, sql("DROP TABLE {o}")),
-    Attack("DROP TABLE of outbound and its flags", ALL, sql("DROP TABLE {q}, {a}", "DROP TABLE {o}"), (PG, MARIADB)),
+    Attack("DROP TABLE of outbound and its flags", ALL, sql("DROP TABLE {q}, {a}", "DROP TABLE {o}")),
     Attack("the outbound schema's `drop()`", ALL, drop_schema("outbound")),
     Attack("DELETE of the journal", ALL, sql("DELETE FROM {j}")),
     Attack("TRUNCATE of the journal", ALL, sql("TRUNCATE TABLE {j}")),
