@@ -32,8 +32,8 @@ class Carrier:
     """The local server's."""
     beat: Callable[[], None]
     """Keeps both lines from falling asleep while objects are on their way."""
-    told: Callable[[int, int], None]
-    """Hears of bytes that have arrived, and of how many."""
+    told: Callable[[int], None]
+    """Hears of bytes that have arrived."""
 
     def prepare(self) -> None:
         self.stores.check(self.entity)
@@ -51,7 +51,9 @@ class Carrier:
         if packing.moves:
             moves = list(packing.moves.values())
             flight.record(self.session(), transfer, self._entries(packing))
-            Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told).move(moves)
+            mover = Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told)
+            mover.move(moves)
+            self.told(max(packing.size - mover.arrived, 0))  # what several rows name is copied once and expected of each
         return Chunk(keys=chunk.keys, rows=packed)
 
     def _entries(self, packing: Packing) -> Iterator[Entry]:

@@ -102,6 +102,8 @@ class Packing:
     """By local store and path, so that what is shared is copied once."""
     entries: dict[Entry, None] = field(factory=dict, init=False)
     """What garbage collections have to be told of; those never touch the paths of the user's choice."""
+    size: int = field(default=0, init=False)
+    """Bytes that the rows name and that are copied, as they are recorded; once for each row."""
 
     def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return the rows of every table as the local side will have them."""
@@ -158,6 +160,7 @@ class Packing:
         _check_inside(move)
         goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
+        self.size += 0 if stays else move.size or move.array or 0
         if not move.stays and move.addressing is not Addressing.PATH:
             holder = "" if stored_codecs.is_counted(column.marker) else f"{table.name}.{column.name}"
             self.entries[Entry(store=mapped.local.name, path=goal, addressing=move.addressing, holder=holder)] = None
@@ -195,7 +198,7 @@ def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: S
         folder=bool(facts.get("is_dir")),
         size=facts.get("size"),
         items=facts.get("item_count"),
-        array=_array_bytes(facts),
+        array=array_bytes(facts),
         content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
     )
 
@@ -219,7 +222,7 @@ def _check_inside(move: Move) -> None:
         raise move.damaged("a path inside the store", move.path)
 
 
-def _array_bytes(facts: Mapping[str, Any]) -> int | None:
+def array_bytes(facts: Mapping[str, Any]) -> int | None:
     """Return the bytes of an array's values by its type and shape; None for what is no array."""
     try:
         return int(math.prod(facts["shape"]) * np.dtype(facts["dtype"]).itemsize)
