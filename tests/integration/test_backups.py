@@ -6,9 +6,8 @@ import pipeline
 import pytest
 import servers
 from backups import Backup, clone, dump, load
-from damaged import M0, delete_locally, each, left, one, request, sides, ten_pulled, troubles, try_to_delete
+from damaged import EACH, M0, delete_locally, each, left, one, request, sides, ten_pulled, troubles, try_to_delete
 from labs import damage
-from servers import Product
 
 from link import errors
 from link.domain.findings import Trouble
@@ -103,12 +102,7 @@ def test_rows_that_lab_s_deleted_past_the_guard_are_kept_and_named(labs):
     assert registered <= source
 
 
-DUMPED = [(Product.POSTGRESQL, Product.MYSQL), (Product.MARIADB, Product.POSTGRESQL)]
-dumped = pytest.mark.parametrize("pair", DUMPED, ids=lambda pair: f"{pair[0].value}-to-{pair[1].value}", indirect=True)
-"""Products that come with a program for it here."""
-
-
-@dumped
+@each
 def test_a_dump_brings_guard_and_foreign_keys_back(labs, connect):
     """Lab S restores its schemas by the product's own program: nothing is wrong but the keys that were pulled since."""
     lab_s, _, session = labs
@@ -121,7 +115,7 @@ def test_a_dump_brings_guard_and_foreign_keys_back(labs, connect):
         try_to_delete(lab_s, connect)
 
 
-@pytest.mark.parametrize("pair", DUMPED[1:], ids=["mariadb-to-postgresql"], indirect=True)
+@pytest.mark.parametrize("pair", EACH[2:], ids=["mariadb-to-postgresql"], indirect=True)
 def test_a_moved_local_server_is_adopted(labs, link):
     """Lab L's schema is dumped and loaded on another server: refused, adopted, and then as before."""
     lab_s, lab_l, session = labs

@@ -181,7 +181,7 @@ def test_an_altered_guard_is_found(labs):
             f"CREATE TRIGGER {trigger} BEFORE DELETE ON {lab_s.outbound('session_outbound')} FOR EACH ROW SET @x = 1"
         )
     else:
-        damage(lab_s.server, f"UPDATE {lab_s.outbound('~session_outbound_guard')} SET self = NULL")
+        damage(lab_s.server, f"UPDATE {lab_s.outbound('~session_outbound_guard')} SET link_self_0 = NULL")
     assert list(troubles(session.doctor())) == [Trouble.GUARD]
     assert session.repair(prompt=False).healthy
 

@@ -207,7 +207,7 @@ class Run:
             source=source,
             outbound=DataJointOutbound(
                 tables=tables,
-                guard=make_guard(guard_kind, names),
+                guard=make_guard(guard_kind),
                 link=linked.link,
                 place=self.claim(linked).place,
                 who=_who(),

@@ -8,13 +8,11 @@ from attrs import field, frozen
 
 from link.adapters.datajoint import wire
 from link.adapters.datajoint.dialect import dialect
-from link.adapters.datajoint.guard import held_groups
 from link.adapters.datajoint.layout import HELD, TRANSFER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
-    from uuid import UUID
 
     from link.adapters.datajoint.evidence import SourceTables
     from link.domain.keys import Keys
@@ -67,11 +65,6 @@ class Chosen:
         speech = dialect(self.tables.session)
         return self.registered(f"o.{TRANSFER} = {speech.uuid} AND {condition}", (speech.id(transfer.id),), lock=lock)
 
-    def groups(self) -> list[UUID]:
-        """Return the transfers that hold the registrations."""
-        relation, args = self._relation
-        return held_groups(self.tables.session, self.tables.names, relation, self._on, args)
-
     # ---- changes
 
     def insert(self, transfer: Transfer) -> None:
@@ -92,7 +85,7 @@ class Chosen:
         """
         speech = dialect(self.tables.session)
         changes = [f"{TRANSFER} = {speech.uuid}", *([f"{HELD} = COALESCE(o.{HELD}, {speech.uuid})"] if hold else [])]
-        self._update(", ".join(changes), [speech.id(transfer.id)] * len(changes), condition)
+        self.update(self.tables.outbound, ", ".join(changes), [speech.id(transfer.id)] * len(changes), condition)
 
     def approve(self) -> None:
         """Flag the registrations as approved and hold them no longer."""
@@ -109,7 +102,14 @@ class Chosen:
         self.delete(self.tables.outbound)
 
     def _unhold(self) -> None:
-        self._update(f"{HELD} = NULL")
+        self.update(self.tables.outbound, f"{HELD} = NULL")
+
+    def update(self, table: str, changes: str, values: Sequence[Any] = (), condition: str = "TRUE") -> None:
+        """Make `changes`, with places for `values`, to the rows of `table` (alias `o`) that have the keys."""
+        session, (relation, args) = self.tables.session, self._relation
+        statement = dialect(session).update(table, "o", relation, self._on, changes, condition)
+        # PostgreSQL names the changes first, MySQL the join
+        session.query(statement, (*values, *args) if session.backend == "postgresql" else (*args, *values))
 
     def delete(self, table: str) -> None:
         """Delete the rows of `table` that have the keys."""
@@ -126,9 +126,3 @@ class Chosen:
         """Return what stands in FROM for the keys (`k`) with their rows of `table` (`o`), and its arguments."""
         relation, args = self._relation
         return f"{relation} {wire.joining(self.tables.session)} {table} o ON {self._on}", args
-
-    def _update(self, changes: str, values: Sequence[Any] = (), condition: str = "TRUE") -> None:
-        session, (relation, args) = self.tables.session, self._relation
-        statement = dialect(session).update(self.tables.outbound, "o", relation, self._on, changes, condition)
-        # PostgreSQL names the changes first, MySQL the join
-        session.query(statement, (*values, *args) if session.backend == "postgresql" else (*args, *values))

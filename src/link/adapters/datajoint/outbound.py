@@ -107,7 +107,7 @@ class DataJointOutbound:
             if lost:
                 unflagged = f"NOT {tables.flagged(tables.requested)} AND NOT {tables.flagged(tables.approved)}"
                 Chosen(tables=tables, keys=lost).take(transfer, f"{tables.settled} AND {unflagged}", hold=True)
-            self.guard.hold(tables.session, transfer.id)
+            self.guard.hold(tables, transfer)
 
     def _read(self, tables: SourceTables, transfer: Transfer) -> Chunk:
         """Read masters and parts as of one moment: registering locks the masters, and does not keep parts from coming."""
@@ -172,13 +172,13 @@ class DataJointOutbound:
         asked = [position for place, position in enumerate(sorted(wanted)) if place in there]
         gone = sorted(wanted - {*asked})
         released = sorted({*range(len(mine.keys))} - {*asked})
-        with self.guard.lifted(tables.session, mine.groups):
-            if asked:
-                mine.some(asked).approve()
-            if gone:
-                mine.some(gone).delete(tables.requested)
-            if released:
-                mine.some(released).release()
+        self.guard.lift(mine)
+        if asked:
+            mine.some(asked).approve()
+        if gone:
+            mine.some(gone).delete(tables.requested)
+        if released:
+            mine.some(released).release()
         return Settled(released=len(released), approved=len(asked))
 
     def close(self, transfer: Transfer) -> bool:
@@ -222,7 +222,7 @@ class DataJointOutbound:
             mine = chosen.under(transfer, lock=True)
             if mine:
                 chosen.some(mine).delete(tables.approved)
-                self.guard.hold(tables.session, transfer.id)
+                self.guard.hold(tables, transfer)
         return len(mine)
 
     def drop_stray_flags(self, keys: Keys) -> int:
