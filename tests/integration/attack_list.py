@@ -15,8 +15,6 @@ FAMILY = (MARIADB, MYSQL)
 ALL = ("member", "owner", "admin")
 OWNERS = ("owner", "admin")
 ENDS = ("member", "admin")
-OFF = "SET SESSION restrict_fk_on_non_standard_key = OFF"
-"""What MySQL wants before tables that a guard refers to by a key that is not unique are made or altered."""
 
 
 @frozen
@@ -41,8 +39,7 @@ def each(**by_product):
     """Run statements that are spelled differently on the products."""
 
     def act(scene, who):
-        found = by_product.get(scene.product.value) or by_product[scene.server.backend]
-        scene.sql(who, *([found] if isinstance(found, str) else found))
+        scene.sql(who, by_product.get(scene.product.value) or by_product[scene.server.backend])
 
     return act
 
@@ -112,11 +109,6 @@ def of_two_links(act, *, both):
 # ---- backups
 
 
-def _dumped(scene, *schemas):
-    made = dump(scene.server, *schemas)
-    return f"{OFF};\n".encode() + made if scene.product is MYSQL else made
-
-
 def _gone(scene, *schemas):
     kind, end = ("SCHEMA", " CASCADE") if scene.product is PG else ("DATABASE", "")
     off = [] if scene.product is PG else ["SET foreign_key_checks = 0"]
@@ -126,7 +118,7 @@ def _gone(scene, *schemas):
 def restore_both(scene, who):
     """Dump lab S's two schemas, drop them, restore them, and see that nothing is wrong."""
     schemas = scene.lab.source_schema, scene.lab.outbound_schema
-    made = _dumped(scene, *schemas)
+    made = dump(scene.server, *schemas)
     _gone(scene, *schemas)
     load(scene.server, made)
     assert scene.session().doctor().healthy
@@ -134,7 +126,7 @@ def restore_both(scene, who):
 
 def restore_source(scene, who):
     """Dump the source schema alone, drop it, and restore it."""
-    made = _dumped(scene, scene.lab.source_schema)
+    made = dump(scene.server, scene.lab.source_schema)
     _gone(scene, scene.lab.source_schema)
     load(scene.server, made)
 
@@ -153,7 +145,7 @@ def restore_elsewhere(scene, who):
             statements += [f"GRANT SELECT, DELETE ON {scene.lab.outbound_schema}.* TO {account.user}"] if schema else []
         for statement in statements:
             other.admin_query(statement)
-    load(other, _dumped(scene, scene.lab.source_schema, scene.lab.outbound_schema))
+    load(other, dump(scene.server, scene.lab.source_schema, scene.lab.outbound_schema))
     (scene.source(who, other) & SHARED).delete()
 
 
@@ -170,8 +162,7 @@ RENAME = each(postgresql="ALTER TABLE {s} RENAME TO elsewhere", mysql="ALTER TAB
 NO_TRIGGER = each(postgresql="DROP TRIGGER link_guard_rows ON {o}", mariadb="DROP TRIGGER {d}", mysql="DROP TABLE {g}")
 NO_FOREIGN_KEY = each(
     postgresql="ALTER TABLE {o} DROP CONSTRAINT session_outbound_subject_session_fkey",
-    mariadb="ALTER TABLE {o} DROP FOREIGN KEY session_outbound_ibfk_1",
-    mysql=(OFF, "ALTER TABLE {o} DROP FOREIGN KEY session_outbound_ibfk_1"),
+    mysql="ALTER TABLE {o} DROP FOREIGN KEY session_outbound_ibfk_1",
 )
 FORGED = "INSERT INTO {a} (subject, session) VALUES ('m0', 1)"
 
@@ -237,7 +228,7 @@ OUTBOUND = (
     Attack("TRUNCATE of Link's registry", ALL, sql("TRUNCATE TABLE {r}")),
     Attack("DELETE of the guard's rows", ENDS, sql("DELETE FROM {g}"), (MYSQL,)),
     Attack("UPDATE and DELETE of the guard's rows, then `delete()`", ENDS,
-           then_delete(sql("UPDATE {g} SET self = NULL", "DELETE FROM {g}")), (MYSQL,)),
+           then_delete(sql("UPDATE {g} SET link_self_0 = NULL", "DELETE FROM {g}")), (MYSQL,)),
     Attack("TRUNCATE of the guard's table, then `delete()`", ENDS, then_delete(sql("TRUNCATE TABLE {g}")), (MYSQL,)),
     Attack("dropping the guard, then `delete()`", ENDS, then_delete(NO_TRIGGER)),
     Attack("dropping outbound's foreign key, then DELETE of the source", ENDS,

@@ -10,8 +10,8 @@ from labs import make_lab_l
 
 from link import LazySchema, Link, errors
 from link.infrastructure import ways
-from link.infrastructure.linked_table import SourceTable
 from link.infrastructure.operations import Place
+from link.infrastructure.source_table import SourceTable
 from link.use_cases.results import DeleteResult, PullResult, RefreshResult
 
 
@@ -230,6 +230,7 @@ def test_operations_inside_a_transaction_are_refused(made, local):
                 session.drop,
                 session.adopt,
                 session.doctor,
+                session.verify,
                 session.repair,
             ):
                 with pytest.raises(errors.InTransaction):
@@ -238,7 +239,7 @@ def test_operations_inside_a_transaction_are_refused(made, local):
 
     local(Analysis, context={"Session": session})
     Analysis.populate()
-    assert len(refused) == 24
+    assert len(refused) == 27
     assert operations.calls == ["place"]
 
 

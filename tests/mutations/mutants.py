@@ -398,7 +398,11 @@ ON_SERVERS = [
         "SQL: flags before locks",
         "a request that is under way while its registration is given up disappears",
         f"{RACES} {PG}",
-        (f"{SQL}/outbound.py", "self._under(tables, ident, keys, lock=True)", "self._under(tables, ident, keys, lock=False)"),
+        (
+            f"{SQL}/outbound.py",
+            'mine = chosen.under(transfer, f"NOT {tables.flagged(tables.approved)}", lock=True)',
+            'mine = chosen.under(transfer, f"NOT {tables.flagged(tables.approved)}", lock=False)',
+        ),
     ),
     on_servers(
         "SQL: two snapshots",

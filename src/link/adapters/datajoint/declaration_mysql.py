@@ -57,7 +57,7 @@ def native_column(column: Column, session: Session) -> str:
     parts = [session.quote(column.name), kind]
     if column.kind in {Kind.STRING, Kind.ENUM} and column.charset:
         parts.append(f"CHARACTER SET {column.charset} COLLATE {column.collation}")
-    parts.append("NOT NULL")
+    parts.append("NULL" if column.nullable else "NOT NULL")
     if comment := marked(column.marker, column.comment):
         parts.append(f"COMMENT {literal(comment)}")
     return " ".join(parts)

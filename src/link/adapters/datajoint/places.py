@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from errno import EINVAL
+from errno import EBADF, EINVAL, ENOTSUP
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
@@ -13,6 +13,7 @@ from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from datajoint.storage import StorageBackend
 
@@ -24,6 +25,8 @@ PART = 16 * 2**20
 CHEAP = 2**20
 """An object of so many bytes is sent to an object store as quickly as asked for there."""
 TRIES = 5
+_NO_SYNC = {EBADF, EINVAL, ENOTSUP}
+"""What file systems say that keep the entries of folders without being asked."""
 
 _T = TypeVar("_T")
 
@@ -62,13 +65,28 @@ class Place(Protocol):
         """Yield the file's bytes in order."""
 
     def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
-        """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`."""
+        """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`.
+
+        Its content outlasts a loss of power from here on, its name once the folders above it are secured.
+        """
 
     def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         """Let the store's own server make `goal` of the file at `path` of another place, whole or not at all.
 
         Only a file that the server itself knows to have `digest`, an MD5 in hexadecimal digits, unless that is None. Returns
         False where nothing was done: no one server has both, the file is too large for it, or its checksum is another one.
+        """
+
+    def secure(self, path: str) -> None:
+        """Return once a file that was found, or the entries of a folder, would outlast a loss of power."""
+
+    def in_parts(self, size: int | None) -> bool:
+        """Whether a file of this size is sent in parts, which stay, seen by nobody, where the sender dies."""
+
+    def drop_parts(self, path: str, before: datetime) -> bool:
+        """Remove the parts of files at or under `path` that somebody began to send before a time and has not finished.
+
+        Returns False where there are younger ones.
         """
 
     def remove(self, path: str) -> None:
@@ -124,6 +142,7 @@ class FolderPlace:
             with _there(unfinished, lambda: unfinished.open("wb", buffering=0)) as file:
                 for block in blocks:
                     _write_all(file, block)
+                os.fsync(file.fileno())
             _there(final, lambda: unfinished.replace(final))
         except BaseException:
             unfinished.unlink(missing_ok=True)
@@ -131,6 +150,25 @@ class FolderPlace:
 
     def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         return False
+
+    def secure(self, path: str) -> None:
+        if os.name == "nt":
+            return  # has no such call for what is open for reading
+        number = os.open(self.root / path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        except OSError as error:
+            if error.errno not in _NO_SYNC or not (self.root / path).is_dir():
+                raise
+        finally:
+            os.close(number)
+
+    def in_parts(self, size: int | None) -> bool:
+        return False
+
+    def drop_parts(self, path: str, before: datetime) -> bool:
+        """There are none: a file that is not whole is in a folder that garbage collections see."""
+        return True
 
     def remove(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
@@ -263,6 +301,29 @@ class BucketPlace:
                 return False
             raise
         return True
+
+    def secure(self, path: str) -> None:
+        """There is nothing to do: object stores answer when they have an object for good."""
+
+    def in_parts(self, size: int | None) -> bool:
+        return self.backend.protocol == "s3" and (size is None or size > PART)
+
+    def drop_parts(self, path: str, before: datetime) -> bool:
+        young = False
+        bucket, _, key = self._full(path).partition("/")
+        place: dict[str, Any] = {"Bucket": bucket, "Prefix": key}
+        while True:
+            found = self.fs.call_s3("list_multipart_uploads", **place)
+            for upload in found.get("Uploads", []):
+                if not f"{upload['Key']}/".startswith(f"{key}/"):
+                    continue  # has a longer name
+                if upload["Initiated"] >= before:
+                    young = True
+                    continue
+                self.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            if not found.get("IsTruncated"):
+                return not young
+            place |= {"KeyMarker": found["NextKeyMarker"], "UploadIdMarker": found["NextUploadIdMarker"]}
 
     @property
     def _server(self) -> list[Any]:
