@@ -12,7 +12,7 @@ from pathlib import Path
 import datajoint as dj
 import servers
 from attack_list import ALL, MIXED, SECTIONS
-from attack_scene import Scene
+from attack_scene import MIXES, Scene
 from attrs import define, field, frozen
 from servers import Product
 
@@ -22,7 +22,8 @@ from link.domain.findings import REMEDIES, Cure, Trouble, Weight
 PAGE = Path(__file__).parents[2] / "docs" / "guard.md"
 SHOWN = {Product.POSTGRESQL: "PostgreSQL", Product.MARIADB: "MariaDB", Product.MYSQL: "MySQL"}
 NOT_THERE = "\N{EN DASH}"
-EVERYONE = "everyone"
+SHORT = {"everyone": ALL} | {f"{rights}/any": tuple(f"{rights}/{flags}" for flags in MIXES) for rights in MIXES}
+"""Several accounts in a word."""
 
 WORDS = {
     "in use": r"in use by \S+ on \S+ \(Link\)",
@@ -149,21 +150,30 @@ def kind_of(said):
     raise AssertionError(message)
 
 
+CUT = (
+    r" \((?=link_outbound|source_schema).*",
+    r"\b[A-Z]+(?= command denied)",
+    r"(?<=denied) .*",
+    r"(?<=owner of) .*",
+    r"(?<=[Cc]annot drop) .*(?= because| referenced)",
+    r"(?<=referenced by a foreign key constraint) .*",
+    r"(?<=^Error on rename of) .*(?= \(errno)",
+)
+"""What of the words differs from table to table."""
+
+
 def legend(outcomes):
-    """List what is read with each word, the products after it that say so; names of constraints and tables are cut off."""
+    """List what is read with each word, and the products that say so."""
     texts = {}
     for (_, _, _, product), outcome in outcomes.items():
         if outcome.word:
-            text = re.sub(r" \((?=link_outbound|source_schema).*$|(?<=denied).*$|(?<=for table).*$", " …", outcome.said)
-            texts.setdefault((outcome.word, text.strip()), {})[SHOWN[product]] = True
+            text = " ".join(re.sub("|".join(CUT), " …", outcome.said).split())
+            texts.setdefault((outcome.word, text), {})[SHOWN[product]] = True
     lines = []
     for word in WORDS:
-        told = [f"“{text}” ({', '.join(by)})" for (key, text), by in texts.items() if key == word][:MOST]
+        told = [f"“{text}” ({', '.join(by)})" for (key, text), by in texts.items() if key == word]
         lines.append(f"| {word} | {'<br>'.join(told)} |")
     return "\n".join(["| refused: | what is read |", "|---|---|", *lines])
-
-
-MOST = 5
 
 
 def findings():
@@ -204,24 +214,32 @@ def rows(section, outcomes):
     return [(names, who, cells) for names, found in merged for who, cells in found]
 
 
+def shortened(who):
+    """Return the accounts with a word for those that have one together."""
+    told, left = [], list(who)
+    for word, accounts in SHORT.items():
+        if set(accounts) <= set(left):
+            told.append(word)
+            left = [account for account in left if account not in accounts]
+    return [*told, *left]
+
+
 def table(section, outcomes):
     by = "rights on outbound / on its flags" if SECTIONS[section][0].who is MIXED else "by"
     head = ["", by, *(SHOWN[product] for product in products_of(section))]
     lines = [f"### {section}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for names, who, cells in rows(section, outcomes):
-        named = EVERYONE if who in (ALL, MIXED) else ", ".join(who)
-        lines.append(f"| {'<br>'.join(names)} | {named} | {' | '.join(cells)} |")
+        lines.append(f"| {'<br>'.join(names)} | {', '.join(shortened(who))} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
 def documented(section):
     """Return the rows of a section as docs/guard.md has them: (names, accounts, words by product)."""
     text = PAGE.read_text().split(f"### {section}\n")[1].split("\n#")[0].split("<!--")[0]
-    mixed = SECTIONS[section][0].who is MIXED
     found = []
     for line in [line for line in text.splitlines() if line.startswith("| ")][1:]:
         names, who, *cells = line[2:-2].split(" | ")
-        accounts = (MIXED if mixed else ALL) if who == EVERYONE else tuple(who.split(", "))
+        accounts = [account for told in who.split(", ") for account in SHORT.get(told, (told,))]
         found.append((names.split("<br>"), accounts, dict(zip(products_of(section), cells, strict=True))))
     return found
 
