@@ -332,8 +332,10 @@ class Stage:
             *self._connections,
             *(item._operations.config.source.raw_connection for item in (self.item, self.other)),
         ]:
-            if not connection.is_connected:
-                connection.connect()
+            with suppress(Exception):  # its line may be gone
+                connection.close()
+            connection.connect()
+        time.sleep(0.05)  # a server notices the end of a session a moment later
         self.own = self._own_sessions()
 
     def quiet(self):
