@@ -12,16 +12,27 @@ if TYPE_CHECKING:
     from link.domain import errors
     from link.infrastructure.lazy_schema import LazySchema
     from link.infrastructure.link import Link
-    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
 
-__all__ = ["DeleteResult", "LazySchema", "Link", "PullResult", "RefreshResult", "errors"]
+__all__ = [
+    "DeleteResult",
+    "DoctorResult",
+    "LazySchema",
+    "Link",
+    "PullResult",
+    "RefreshResult",
+    "RepairResult",
+    "errors",
+]
 
 _PLACES = {
     "DeleteResult": "link.use_cases.results",
+    "DoctorResult": "link.use_cases.results",
     "LazySchema": "link.infrastructure.lazy_schema",
     "Link": "link.infrastructure.link",
     "PullResult": "link.use_cases.results",
     "RefreshResult": "link.use_cases.results",
+    "RepairResult": "link.use_cases.results",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m link demo`."""
+"""The command line: `python -m link`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from link.domain.errors import LinkError
+from link.infrastructure.grants_command import add_arguments, grants
 
 
 def main() -> int:
@@ -13,15 +14,40 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m link", description="Link DataJoint tables on different servers.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="two private PostgreSQL servers, and the life of a linked table from pull to drop")
-    parser.parse_args()
+    add_arguments(commands.add_parser("grants", help="the least that each account needs, as SQL for the admins of both labs"))
+    checked = commands.add_parser("doctor", help="check a link, read-only; exits with 1 where something is wrong")
+    checked.add_argument("table", metavar="MODULE:CLASS", help="the linked class, and the module to import it from")
+    given = parser.parse_args()
+    try:
+        if given.command == "grants":
+            return _print_grants(parser, given)
+        return _doctor(given.table) if given.command == "doctor" else _demo()
+    except LinkError as error:
+        print(f"The {given.command} cannot run: {error}", file=sys.stderr)
+        return 1
+
+
+def _print_grants(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    try:
+        print(grants(arguments))
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
+def _demo() -> int:
     from link.infrastructure.demo import demo  # noqa: PLC0415 - it needs an extra
 
-    try:
-        demo()
-    except LinkError as error:
-        print(f"The demo cannot run: {error}", file=sys.stderr)
-        return 1
+    demo()
     return 0
+
+
+def _doctor(table: str) -> int:
+    from link.infrastructure.naming import linked_class  # noqa: PLC0415 - it imports DataJoint
+
+    result = linked_class(table)().doctor()
+    print(result)
+    return 0 if result.healthy else 1
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,17 +34,39 @@ def python(version="0.14"):
     exact = VERSIONS[version]
     folder = CACHE / f"datajoint-{exact}"
     interpreter = folder / "bin" / "python"
-    if not interpreter.exists():
-        uv = shutil.which("uv")
-        packages = [f"datajoint=={exact}", *PACKAGES]
-        steps = [["venv", "-q", str(folder)], ["pip", "install", "-q", "--python", str(interpreter), *packages]]
-        environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-        done = [subprocess.run([uv, *step], env=environment, capture_output=True, check=False) for step in steps] if uv else []
-        if not done or any(step.returncode for step in done):
-            shutil.rmtree(folder, ignore_errors=True)
-            reason = f"DataJoint {exact} cannot be installed here"
-            pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
+    with _alone():
+        if not interpreter.exists():
+            _make(exact, folder, interpreter)
     return interpreter
+
+
+@contextmanager
+def _alone():
+    """Keep the other process of the tests waiting, which may want the same environment."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(exact, folder, interpreter):
+    if folder.exists():
+        shutil.rmtree(folder)
+    uv = shutil.which("uv")
+    packages = [f"datajoint=={exact}", *PACKAGES]
+    steps = [["venv", "-q", str(folder)], ["pip", "install", "-q", "--python", str(interpreter), *packages]]
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = [subprocess.run([uv, *step], env=environment, capture_output=True, check=False) for step in steps] if uv else []
+    if not done or any(step.returncode for step in done):
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = f"DataJoint {exact} cannot be installed here"
+        pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
+
+
+def _schemas(lab):
+    if hasattr(lab, "local_schema"):
+        return {"LOCAL": lab.local_schema}
+    return {"SOURCE": lab.source_schema, "OUTBOUND": lab.outbound_schema}
 
 
 def run(script, lab, account, version="0.14", **more):
@@ -58,8 +82,7 @@ def run(script, lab, account, version="0.14", **more):
         "LAB_USER": account.user,
         "LAB_PASSWORD": account.password,
         "LAB_TLS": "no" if server.product.value == "mariadb" else "yes",
-        "SOURCE": lab.source_schema,
-        "OUTBOUND": lab.outbound_schema,
+        **_schemas(lab),
         **more,
     }
     done = subprocess.run(

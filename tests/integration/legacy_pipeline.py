@@ -52,6 +52,8 @@ class Subject(dj.Manual):
     sex="U" : enum("M", "F", "U")
     birth=null : date
     weight=21.50 : decimal(5,2)
+    tail=null : float               # in cm
+    code="" : char(4)
     unique index (subject_uuid)
     """
 
@@ -66,6 +68,9 @@ class Session(dj.Manual):
     -> Rig
     started="2020-01-01 00:00:00" : datetime
     notes=null : attach             # what was written down
+    entered=CURRENT_TIMESTAMP : timestamp
+    lasted=null : time
+    year_of_grant=2020 : year
     index (started)
     """
 
@@ -88,11 +93,12 @@ def attachment(name, contents):
 
 Subject.insert([
     dict(subject=f"m{n}", subject_uuid=uuid.UUID(int=n * 10**30 + 1), sex="MFU"[n], birth=None if n else "2019-12-31",
-         weight="1.25") for n in range(3)])
+         weight="1.25", tail=[None, 7.3, 1e-30][n], code=["", "ab", "abcd"][n]) for n in range(3)])
 keys = [dict(subject=f"m{n}", session=s) for n in range(3) for s in (1, 2, 65535)]
 Session.insert([
     dict(key, protocol=[None, "T-maze", ""][n % 3], rig=[1, 255][n % 2], started=f"2021-03-0{n + 1} 10:00:00",
-         notes=attachment(f"n\\u00f6tes {n}.txt", bytes(range(256)) * n) if n % 2 else None)
+         notes=attachment(f"n\\u00f6tes {n}.txt", bytes(range(256)) * n) if n % 2 else None,
+         entered=f"2022-07-0{n + 1} 23:59:59", lasted=[None, "01:02:03", "00:00:00"][n % 3])
     for n, key in enumerate(keys)])
 Session.Trial.insert([
     dict(key, trial=t, outcome=["hit", "miss"][t % 2], reaction=t / 3, stimulus=None if t == 0 else np.arange(t) / 7)
@@ -219,8 +225,9 @@ def look(table, files=(), without=(), wanted=None):
     return [names] + sorted(found, key=repr)
 
 def number(value):
-    # a column's own numbers, which some versions return as numpy's
-    return value.item() if isinstance(value, np.generic) else value
+    # a column's own numbers, which some versions return as numpy's; PostgreSQL's timestamps tell their zone, here UTC
+    value = value.item() if isinstance(value, np.generic) else value
+    return value.replace(tzinfo=None) if getattr(value, "tzinfo", None) is datetime.timezone.utc else value
 """
 FILES = {"Session": ("notes",)}
 QUERIES = {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datajoint as dj
+import labs
 import pytest
+from servers import Product
 
 import contract
+import damage
 
 SQL_KEYS = "word"
 
@@ -46,6 +49,43 @@ class ServerBench:
         for (word,) in keys:
             for table in ("item__deletion_requested", "item__piece", "item"):
                 self.lab_l.server.query(self.lab_l.user, f"DELETE FROM {self.lab_l.table(table)} WHERE word = %s", (word,))
+
+    def _damage(self, *statements):
+        """Run statements as an admin for whom neither foreign keys nor triggers count."""
+        labs.damage(self.lab_s.server, *statements)
+
+    def forget(self, *keys, keep_flags=False):
+        flags = [] if keep_flags else ["item_outbound__deletion_requested", "item_outbound__deletion_approved"]
+        for (word,) in keys:
+            self._damage(
+                f"UPDATE {self.lab_s.outbound('item_outbound')} SET link_held = NULL WHERE word = '{word}'",
+                *(f"DELETE FROM {self.lab_s.outbound(t)} WHERE word = '{word}'" for t in [*flags, "item_outbound"]),
+            )
+
+    def remove_at_source(self, key):
+        self._damage(*(f"DELETE FROM {self.lab_s.table(table)} WHERE word = '{key[0]}'" for table in ("item__piece", "item")))
+
+    def unhold(self, key):
+        self._damage(f"UPDATE {self.lab_s.outbound('item_outbound')} SET link_held = NULL WHERE word = '{key[0]}'")
+
+    def _locally(self, statement, *args):
+        self.lab_l.server.query(self.lab_l.user, statement, args)
+
+    def drop_part(self, key):
+        self._locally(f"DELETE FROM {self.lab_l.table('item__piece')} WHERE word = %s", *key)
+
+    def drop_master(self, key):
+        labs.damage(self.lab_l.server, f"DELETE FROM {self.lab_l.table('item')} WHERE word = '{key[0]}'")
+
+    def copy_by_hand(self, key, differing=False):
+        self._locally(f"INSERT INTO {self.lab_l.table('item')} VALUES (%s, {2 if differing else 1})", *key)
+        self._locally(f"INSERT INTO {self.lab_l.table('item__piece')} VALUES (%s, 1, 'x')", *key)
+
+    def forget_decisions(self):
+        self._locally(f"DELETE FROM {self.lab_l.table('~link_decisions')}")
+
+    def forget_journal(self):
+        self._admin(f"DELETE FROM {self.lab_s.outbound('~link_journal')}")
 
     def ports(self):
         opened = self.item._operations._ports()
@@ -95,27 +135,38 @@ class ServerBench:
         return self._words(self.lab_l.server, self.lab_l.table("item__deletion_requested"))
 
 
-class TestServers(contract.Contract):
-    @pytest.fixture
-    def bench(self, lab_s, lab_l, connect, link):
-        schema = dj.Schema(lab_s.source_schema, connection=connect(lab_s, lab_s.owner))
+@pytest.fixture
+def bench(lab_s, lab_l, connect, link):
+    schema = dj.Schema(lab_s.source_schema, connection=connect(lab_s, lab_s.owner))
 
-        class Item(dj.Manual):
+    class Item(dj.Manual):
+        definition = """
+        word : varchar(20)
+        ---
+        number : int32
+        """
+
+        class Piece(dj.Part):
             definition = """
-            word : varchar(20)
+            -> master
+            place : int16
             ---
-            number : int32
+            text : varchar(20)
             """
 
-            class Piece(dj.Part):
-                definition = """
-                -> master
-                place : int16
-                ---
-                text : varchar(20)
-                """
+    schema(Item, context={})
+    bench = ServerBench(lab_s, lab_l, Item(), link(lab_s, lab_l, type("Item", (), {})))
+    yield bench
+    bench.end_all()
 
-        schema(Item, context={})
-        bench = ServerBench(lab_s, lab_l, Item(), link(lab_s, lab_l, type("Item", (), {})))
-        yield bench
-        bench.end_all()
+
+class TestServers(contract.Contract):
+    """Every pair."""
+
+
+EACH = [(Product.POSTGRESQL, Product.MYSQL), (Product.MYSQL, Product.MARIADB), (Product.MARIADB, Product.POSTGRESQL)]
+
+
+@pytest.mark.parametrize("pair", EACH, ids=lambda pair: f"{pair[0].value}-to-{pair[1].value}", indirect=True)
+class TestServersDamage(damage.Damage):
+    """Every product on either side once: what is looked at and mended is each server's own affair."""

@@ -196,7 +196,7 @@ def test_drop_releases_everything_and_frees_outbound(labs, link):
     lab_s, lab_l, source, session = labs
     session.pull()
     session.drop()
-    assert lab_s.count("session_outbound", lab_s.outbound_schema) == 0
+    assert not lab_s.has_outbound()
     assert link(lab_s, lab_l).pull().pulled == 30
 
 

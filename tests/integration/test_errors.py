@@ -104,6 +104,24 @@ def test_a_missing_privilege_names_the_grant(declared, local):
     assert session.pull().pulled == 0
 
 
+def test_a_grant_taken_back_later_names_its_schema(declared, local):
+    """Rights on outbound that are taken away after the first pull are asked for there, not on lab S's own schema."""
+    session = linked(declared, local)
+    session.pull()
+    admin, server = declared.server.admin_query, declared.server
+    postgresql = server.backend == "postgresql"
+    outbound, user = declared.outbound("session_outbound"), declared.link.user
+    admin(
+        f"REVOKE SELECT ON {outbound} FROM {user}"
+        if postgresql
+        else f"REVOKE SELECT ON {declared.outbound_schema}.* FROM {user}"
+    )
+    with pytest.raises(errors.PrivilegeMissing) as caught:
+        session.pull()
+    assert declared.outbound_schema in caught.value.grant
+    assert declared.source_schema not in caught.value.grant
+
+
 def test_a_missing_source_table_names_near_ones(declared, local):
     """A misspelled class gets the names that are near."""
     with pytest.raises(errors.SourceTableMissing, match="Session"):
@@ -117,8 +135,7 @@ def test_what_cannot_be_linked_is_refused_with_the_reason(declared, local):
         ("Window", "CREATE VIEW {} AS SELECT 1 AS a"),
         ("Keyless", "CREATE TABLE {} (a int)"),
         ("Single", "CREATE TABLE {} (_singleton smallint PRIMARY KEY, a int)"),
-        ("Floating", "CREATE TABLE {} (a int PRIMARY KEY, b real)" if server.backend == "postgresql" else "CREATE TABLE {} (a int PRIMARY KEY, b float)"),
-        ("Timed", "CREATE TABLE {} (a int PRIMARY KEY, b time)"),
+        ("Zoned", f"CREATE TABLE {{}} (a int PRIMARY KEY, b {'timetz' if server.backend == 'postgresql' else 'geometry'})"),
         ("FloatKey", "CREATE TABLE {} (a double precision PRIMARY KEY)"),
     ):  # fmt: skip
         table = {"FloatKey": "float_key"}.get(name, name.lower())
@@ -184,9 +201,9 @@ def test_waiting_for_a_table_that_somebody_holds_ends(declared, local, monkeypat
     assert session.pull().pulled == 1
 
 
-def test_a_value_that_the_local_side_cannot_hold_undoes_its_chunk(declared, lab_l, local):
-    """A value refused by the local server is a ValueNotRepresentable; nothing stays registered."""
-    pipeline.fill(declared, subjects=range(1), sessions=range(3))
+def test_an_entity_that_the_local_side_cannot_hold_is_left_out(declared, lab_l, local):
+    """Entities with values that do not fit are named in the result, not registered, and the others are pulled."""
+    pipeline.fill(declared, subjects=range(1), sessions=range(8))
     session = linked(declared, local)
     session.heading  # noqa: B018 - declares the local table
     alter = (
@@ -195,10 +212,32 @@ def test_a_value_that_the_local_side_cannot_hold_undoes_its_chunk(declared, lab_
         else "ALTER TABLE {} MODIFY note varchar(3) NOT NULL"
     )
     lab_l.server.query(lab_l.user, alter.format(lab_l.table("session")))
-    with pytest.raises(errors.ValueNotRepresentable, match="session"):
-        session.pull()
-    assert declared.count("session_outbound", declared.outbound_schema) == 0
-    assert lab_l.count("session") == 0
+    for pulled in (2, 0):
+        result = session.pull()
+        assert (result.pulled, len(result.not_representable)) == (pulled, 6)
+        assert "6 left out (not representable)" in str(result)
+    fault = result.not_representable[1]
+    assert (fault.table, fault.column, fault.value) == ("session", "note", '"quo\'te"')
+    assert fault.key == {"subject": "m0", "session": "1"}
+    assert lab_l.count("session") == declared.count("session_outbound", declared.outbound_schema) == 2
+
+
+def test_a_part_that_the_local_side_cannot_hold_leaves_its_whole_entity_out(declared, lab_l, local):
+    """An entity is copied with all its parts or not at all; the error names the part's table and key."""
+    pipeline.fill(declared, subjects=range(2), sessions=range(2))
+    session = linked(declared, local)
+    session.heading  # noqa: B018 - declares the local table
+    kind = "MODIFY rt decimal(3,1) NOT NULL" if lab_l.server.backend == "mysql" else "ALTER COLUMN rt TYPE numeric(3,1)"
+    lab_l.server.query(lab_l.user, f"ALTER TABLE {lab_l.table('session__trial')} {kind}")
+    declared.server.query(declared.owner, f"UPDATE {declared.table('session__trial')} SET rt = 0.5")
+    declared.server.query(declared.owner, f"UPDATE {declared.table('session__trial')} SET rt = 0.25 WHERE subject = 'm1' AND session = 0 AND trial = 1")  # fmt: skip
+    result = session.pull()
+    assert (result.pulled, len(result.not_representable)) == (3, 1)
+    fault = result.not_representable[0]
+    assert (fault.table, fault.column) == ("session__trial", "rt")
+    assert fault.key == {"subject": "m1", "session": "0", "trial": "1"}
+    assert lab_l.count("session__trial") == 6
+    assert lab_l.count("session") == declared.count("session_outbound", declared.outbound_schema) == 3
 
 
 def test_a_unique_index_of_the_users_is_a_conflict(declared, lab_l, local):
@@ -206,7 +245,7 @@ def test_a_unique_index_of_the_users_is_a_conflict(declared, lab_l, local):
     pipeline.fill(declared, subjects=range(1), sessions=range(3))
     session = linked(declared, local)
     session.heading  # noqa: B018 - declares the local table
-    lab_l.server.query(lab_l.user, f"CREATE UNIQUE INDEX one ON {lab_l.table('session')} (small, ok)")
+    lab_l.server.admin_query(f"CREATE UNIQUE INDEX one ON {lab_l.table('session')} (small, ok)")
     with pytest.raises(errors.KeyConflict, match="session"):
         session.pull()
     assert declared.count("session_outbound", declared.outbound_schema) == 0

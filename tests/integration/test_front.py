@@ -229,6 +229,8 @@ def test_operations_inside_a_transaction_are_refused(made, local):
                 session().delete,
                 session.drop,
                 session.adopt,
+                session.doctor,
+                session.repair,
             ):
                 with pytest.raises(errors.InTransaction):
                     operation()
@@ -236,7 +238,7 @@ def test_operations_inside_a_transaction_are_refused(made, local):
 
     local(Analysis, context={"Session": session})
     Analysis.populate()
-    assert len(refused) == 18
+    assert len(refused) == 24
     assert operations.calls == ["place"]
 
 

@@ -98,18 +98,10 @@ def pipeline(pair, pipelines):
     return pipelines(pair[0])
 
 
-def another_outbound(lab):
-    """Make one more outbound schema for the lab's link user."""
-    name = f"{lab.outbound_schema}_{len(lab.server.admin_query('SHOW DATABASES'))}"
-    lab.server.admin_query(f"CREATE DATABASE {name}")
-    lab.server.admin_query(f"GRANT ALL ON {name}.* TO {lab.link.user}")
-    return name
-
-
 @pytest.fixture
 def linked(pipeline, lab_l, link, connect):
     """Link and pull every table."""
-    connection, outbound = connect(lab_l, lab_l.user), another_outbound(pipeline.lab)
+    connection, outbound = connect(lab_l, lab_l.user), pipeline.lab.another_outbound()
     classes = {
         name: link(pipeline.lab, lab_l, type(name, (), {}), connection=connection, outbound=outbound) for name in MASTERS
     }
@@ -154,7 +146,7 @@ def test_nothing_is_left_in_the_source_schema(pipeline, lab_l, link, connect):
     """Linking, browsing, pulling, refreshing, deleting and dropping change nothing there, even with an admin's rights."""
     lab, connection = pipeline.lab, connect(lab_l, lab_l.user)
     almighty = evolve(lab, link=lab.server.admin)
-    outbound = another_outbound(lab)
+    outbound = lab.another_outbound()
     for name in ("Rig", "Session", "Sorting"):
         cls = link(almighty, lab_l, type(name, (), {}), connection=connection, outbound=outbound)
         assert len(cls.source()) == len(pipeline.seen[name]) - 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attrs import define
+from attrs import define, field
 from servers import Product
 from stored import StoredLab, collect, folder_store, names_in
 
@@ -37,10 +37,11 @@ class Both:
     theirs: Path
     ours: Path
     link: object
+    options: dict = field(factory=dict)
 
     def linked(self, **options):
-        options.setdefault("stores", {"kept": "raw"})
-        options.setdefault("source_stores", {"raw": {"protocol": "file", "location": str(self.theirs)}})
+        given = {"stores": {"kept": "raw"}, "source_stores": {"raw": folder_store(self.theirs), "default": "raw"}}
+        options = {**given, **self.options, **options}
         return self.link(self.lab_s, self.lab_l, type("Shot", (), {}), self.connection, **options)
 
     def gc(self, *, dry_run=True):
@@ -230,3 +231,40 @@ def test_a_local_row_of_the_same_content_is_no_difference(labs):
     shot.insert1({"shot": 1, "image": np.arange(100) + 1, "note": None})
     [conflict] = shot.pull("shot = 1").conflicts
     assert list(conflict.columns) == ["note"]
+
+
+@one
+def test_by_reference_rows_point_at_the_sources_objects(labs):
+    """Nothing is copied, both sides' collections leave registered objects alone, and released ones are lab S's to remove."""
+    table = fill(labs)
+    labs.connection._config.stores["shared"] = folder_store(labs.theirs)
+    before = files(labs.theirs)
+    shot = labs.linked(stores={"shared": "raw"}, objects="reference")
+    shot.pull("shot > 0")
+    assert (files(labs.theirs), files(labs.ours)) == (before, [])
+    facts = [row[0] for row in names_in(labs.lab_l, "shot", ["image"])]
+    assert {fact["store"] for fact in facts} == {"shared"}
+    assert {fact["path"] for fact in facts} <= set(before)
+    labs.lab_s.befriend(["shot_outbound"])
+    (table & "shot = 0").delete()
+    assert collect(labs.lab_l.local_schema, labs.connection, "shared", dry_run=False)["deleted"] == 0
+    assert collect(labs.lab_s.source_schema, labs.source.connection, "raw", dry_run=False)["deleted"] == 1
+    assert all((row["image"] == np.arange(100) + row["shot"]).all() for row in shot.proj("image").to_dicts())
+    with pytest.raises(Exception, match="Link|blocked|outbound"):
+        (table & "shot = 1").delete()
+    shot.delete()
+    table.delete()
+    assert collect(labs.lab_s.source_schema, labs.source.connection, "raw", dry_run=False)["deleted"] == 7
+    assert files(labs.theirs) == []
+
+
+@one
+def test_by_reference_the_local_store_must_be_the_same_place(labs):
+    """A local store that has not got the objects is an error, as are stores and modes that do not exist."""
+    fill(labs)
+    with pytest.raises(errors.NotShared, match="'kept' stands for the source's 'raw'"):
+        labs.linked(objects={"kept": "reference"}).pull()
+    assert labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema) == 0
+    for objects in ("move", {"raw": "copy"}):
+        with pytest.raises(ValueError, match="move|no local stores"):
+            labs.linked(objects=objects)

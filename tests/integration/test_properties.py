@@ -49,6 +49,7 @@ MOMENTS = st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(9999, 12, 31, 23, 59
 SECONDS = MOMENTS.map(lambda moment: moment.replace(microsecond=0))
 DECIMALS = st.decimals(-9_999_999, 9_999_999, places=3).map(lambda number: number + Decimal("0.000"))
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True).map(lambda number: number + 0.0)
+SINGLES = st.floats(width=32, allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
 LABELS = ["zz", "b", "a'%", "it", "É"]
 
 
@@ -72,6 +73,9 @@ def sorts(product):
         "double": Sort("double precision" if pg else "double", FLOATS, shown="number", key=False, default="0.25"),
         "bytes": Sort("bytea" if pg else "longblob", st.binary(max_size=40), shown="bytes", mark=":bytes:", key=False),
         "text": Sort("text", _texts(MORE, 60), key=False),
+        "single": Sort("real" if pg else "float", SINGLES, shown="single", key=False),
+        "char": Sort("char(9)" if pg else "char(9) CHARACTER SET utf8mb4", _texts(MORE, 9).map(str.rstrip), shown="char"),
+        "time": Sort("time(6)", st.times(), shown="time"),
     }
     if pg:
         found["enum"] = Sort("{enum}", st.sampled_from(LABELS), default="b")
@@ -79,6 +83,8 @@ def sorts(product):
     enum = "enum({}) CHARACTER SET utf8mb4".format(", ".join("'" + label.replace("'", "''") + "'" for label in LABELS))
     found["enum"] = Sort(enum, st.sampled_from(LABELS), default="b")
     found["unsigned"] = Sort("bigint unsigned", _ints(64, unsigned=True), default=3)
+    found["binary"] = Sort("varbinary(16)", st.binary(max_size=16), shown="bytes")
+    found["year"] = Sort("year", st.integers(1901, 2155), shown="number")
     found["tiny"] = Sort("tinyint unsigned", _ints(8, unsigned=True))
     collations = ["utf8mb4_bin", "utf8mb4_general_ci", "latin1_swedish_ci", "latin1_bin"]
     collations.append("utf8mb4_0900_ai_ci" if product is Product.MYSQL else "utf8mb4_unicode_nopad_ci")
@@ -181,6 +187,9 @@ def shown(server, column, alias="t"):
         "bytes": f"encode({name}, 'hex')" if pg else f"LOWER(HEX({name}))",
         "bool": f"{name}::int::text" if pg else f"CAST({name} AS CHAR)",
         "number": name,
+        "single": f"{name}::double precision" if pg else f"{name} * 1e0",
+        "char": f"rtrim({name}::text)" if pg else f"CONVERT({name} USING utf8mb4)",
+        "time": f"to_char({name}::interval, 'HH24:MI:SS.US')" if pg else f"CAST(CAST({name} AS TIME(6)) AS CHAR)",
     }
     return kinds[column.sort.shown]
 
@@ -229,8 +238,8 @@ def live(pair, drawn):
     there = contents(lab_s, "session", columns)
     options = {"database__name": server.database_name, "safemode": False}
     instance = dj.Instance(server.host, lab_l.user.user, lab_l.user.password, server.port, backend=server.backend, **options)
+    session = linked(lab_s, lab_l, instance.connection)
     try:
-        session = linked(lab_s, lab_l, instance.connection)
         session._operations.chunk = chunk
         first = session.pull()
         assert first.pulled + len(first.conflicts) == len(rows), first
@@ -254,6 +263,7 @@ def live(pair, drawn):
         assert (back.pulled, back.held_back) == (len(rows) - 1, 1)
     finally:
         instance.connection.close()
+        session._operations.config.source.raw_connection.close()
 
 
 def _end(lab_s, lab_l, session, columns, rows):

@@ -11,8 +11,10 @@ import attrs
 import datajoint as dj
 import pipeline
 import pytest
+from labs import begin
 from servers import Product
 
+from link.adapters.datajoint import rows
 from link.domain.transfers import Operation, Outcome, Transfer
 
 SAME = [(product, product) for product in Product]
@@ -40,18 +42,6 @@ def opened(labs):
     yield open_ports
     for context in contexts:
         context.__exit__(None, None, None)
-
-
-def begin(server, account):
-    connection = server.raw(account)
-    if server.backend == "postgresql":
-        connection.autocommit = False
-    else:
-        connection.autocommit(False)
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        connection.commit()
-    return connection
 
 
 def run(connection, statement, args=()):
@@ -150,8 +140,8 @@ def test_the_fence_waits_for_an_owner_in_the_middle_of_its_commit(labs, opened):
         raw = begin(server, lab_l.user)
         run(
             raw,
-            f"INSERT INTO {lab_l.table('~link_decisions')} (transfer, outcome, decided) VALUES (%s, 'done', {now})",
-            [ident(server, transfer.id)],
+            f"INSERT INTO {lab_l.table('~link_decisions')} (transfer, link, outcome, decided) VALUES (%s, %s, 'done', {now})",
+            [ident(server, transfer.id)] * 2,
         )
         with ThreadPoolExecutor() as pool:
             waiting = later(pool, lambda transfer=transfer: ports.local.abandon(transfer))
@@ -235,14 +225,59 @@ def test_masters_and_parts_are_one_snapshot(lab_s, lab_l, connect, link):
 
 
 @same_product
+def test_parts_that_come_while_an_entity_is_read(lab_s, lab_l, connect, link, monkeypatch):
+    """Part rows that lab S inserts together, between the reading of the one part and the other, come along both or not."""
+    schema = dj.Schema(lab_s.source_schema, connection=connect(lab_s, lab_s.owner))
+
+    class Item(dj.Manual):
+        definition = """
+        word : int32
+        """
+
+        class Aaa(dj.Part):
+            definition = """
+            -> master
+            """
+
+        class Bbb(dj.Part):
+            definition = """
+            -> Item.Aaa
+            """
+
+    schema(Item, context={"Item": Item})
+    Item.insert1({"word": 1})
+    read_table = rows._table
+
+    def read(tables, table, *rest):
+        found = read_table(tables, table, *rest)
+        if table.name == "item__aaa":
+            connection = begin(lab_s.server, lab_s.owner)
+            for part in ("item__aaa", "item__bbb"):
+                run(connection, f"INSERT INTO {lab_s.table(part)} (word) VALUES (1)")
+            connection.commit()
+            connection.close()
+        return found
+
+    monkeypatch.setattr(rows, "_table", read)
+    linked = link(lab_s, lab_l, type("Item", (), {}))
+    assert linked.pull().pulled == 1
+    assert lab_l.count("item__aaa") == lab_l.count("item__bbb") == 0
+    assert lab_s.count("item__bbb") == 1
+    assert len(linked.Bbb()) == 0
+
+
+@same_product
 def test_another_links_transfer_is_never_touched(labs, opened):
     """Recovery leaves the open transfers of other links alone, and their rows are busy."""
-    _, _, session = labs
+    lab_s, _, session = labs
     session.pull({"subject": "m0"})
     ports = opened()
-    stranger = attrs.evolve(ports.outbound, link=uuid.uuid4())
     transfer = Transfer(operation=Operation.PULL)
-    stranger.register(transfer, [("m1", "1")], [])
+    ports.outbound.register(transfer, [("m1", "1")], [])
+    other = uuid.uuid4()
+    journal, ident = lab_s.outbound("~link_journal"), str(other) if lab_s.server.backend == "postgresql" else other.bytes
+    lab_s.server.admin_query(f"UPDATE {journal} SET link = %s WHERE closed IS NULL", (ident,))
+    stranger = attrs.evolve(ports.outbound, link=other)
     result = session.pull({"subject": "m1"})
     assert (result.recovered, result.busy, result.pulled) == (0, 1, 9)
     assert [found.transfer.id for found in stranger.open_transfers()] == [transfer.id]

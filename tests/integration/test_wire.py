@@ -232,8 +232,32 @@ def test_a_value_that_would_be_changed_is_refused_by_name(session, product):
         spelled = spelled or (session.table("letters"), "enum('a','b')")  # noqa: PLW2901
         table = create(session, f"t{index}", [number, column(product, "v", kind, spelled, **facts)])
         with pytest.raises(ValueNotRepresentable) as caught, session.transaction():
-            wire.insert_rows(session, table, table.columns, [("1", value)])
-        assert (caught.value.table, caught.value.column) == (table.name, "v"), (kind, value, caught.value)
+            insert(session, table, [("0", None), ("1", value), ("2", None)])
+        fault = caught.value
+        assert (fault.table, fault.column, fault.key) == (table.name, "v", {"i": "1"}), (kind, value, fault)
+
+
+def insert(session, table, rows):
+    """Insert as a pull does, after a look at the values."""
+    for _, fault in wire.faults(session, table, table.columns, rows):
+        raise fault
+    return wire.insert_rows(session, table, table.columns, rows)
+
+
+def test_what_only_the_server_can_tell_is_refused_by_name_too(session, product):
+    """A text too long for its index, a character that the charset lacks: the error names the row among many."""
+    word = ("text", "varchar(700)")
+    latin = {} if product is PG else {"charset": "latin1", "collation": "latin1_bin"}
+    columns = [
+        column(product, "i", Kind.INTEGER, ("integer", "int"), size=32, in_key=True),
+        column(product, "s", Kind.STRING, word, in_key=True, **latin),
+    ]
+    table = create(session, "t", columns)
+    value = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(3_000)) if product is PG else "ж"
+    rows = [(str(number), value if number == 777 else "a") for number in range(1_000)]
+    with pytest.raises(ValueNotRepresentable) as caught, session.transaction():
+        insert(session, table, rows)
+    assert caught.value.key["i"] == "777"
 
 
 def test_rows_are_sent_in_statements_of_bounded_size(session, product):

@@ -75,7 +75,7 @@ def _by_simulation(copy):
 
 
 def _by_tests(copy, tests):
-    done = copy.run("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests)
+    done = copy.run("-m", "pytest", "-q", "-n0", "-x", "-p", "no:cacheprovider", *tests)
     found = re.search(r"^(?:FAILED|ERROR) (?:\S*/)?(\S+?)(?: - (.*))?$", done.stdout, re.MULTILINE)
     if done.returncode == 1 and found:
         return found[1]

@@ -125,7 +125,7 @@ IN_MEMORY = [
         "the request flags are read once for approval and again for release",
         (
             f"{MEMORY}/source.py",
-            "            released = [key for key in mine if key not in self.world.requested]\n",
+            "            released = [key for key in mine if key not in approved]\n",
             '            with self.step("give up, second read"):\n                pass\n'
             "            released = [key for key in mine if key not in self.world.requested and key in self.world.outbound]\n",
         ),
@@ -159,8 +159,17 @@ IN_MEMORY = [
         "a pull's transfer is closed while its rows are not local yet, so that they seem to be lost",
         (
             f"{USE_CASES}/pull.py",
-            "        if chunk.keys:\n            ports.local.commit_pull",
-            "        ports.outbound.close(transfer)\n        if chunk.keys:\n            ports.local.commit_pull",
+            "        if chunk.keys and not unfit:\n            ports.local.commit_pull",
+            "        ports.outbound.close(transfer)\n        if chunk.keys and not unfit:\n            ports.local.commit_pull",
+        ),
+    ),
+    in_memory(
+        "keep what is unfit registered",
+        "a chunk with values that the local server cannot hold is closed as if it were done, and stays registered",
+        (
+            f"{USE_CASES}/pull.py",
+            "finish(ports, transfer, ports.local.abandon(transfer) if unfit else Outcome.DONE)",
+            "finish(ports, transfer, Outcome.DONE)",
         ),
     ),
     in_memory(
@@ -220,19 +229,23 @@ IN_MEMORY = [
     in_memory(
         "guard off",
         "lab S deletes rows that are in use",
-        (f"{MEMORY}/world.py", "        if key in self.outbound and key not in self.approved:\n", "        if False:\n"),
+        (
+            f"{MEMORY}/world.py",
+            "        if key in self.outbound and key not in self.approved and self.outbound[key].held:\n",
+            "        if False:\n",
+        ),
     ),
     in_memory(
         "requests vanish",
         "a rolled-back pull releases a row whose deletion was requested meanwhile",
         (
             f"{MEMORY}/source.py",
-            "            approved = [key for key in mine if key in self.world.requested]\n",
+            "            approved = [key for key in mine if key in self.world.requested and key in self.world.source]\n",
             "            approved: list[Key] = []\n",
         ),
         (
             f"{MEMORY}/source.py",
-            "            released = [key for key in mine if key not in self.world.requested]\n",
+            "            released = [key for key in mine if key not in approved]\n",
             "            released = mine\n",
         ),
     ),
@@ -314,6 +327,29 @@ IN_MEMORY = [
             "        outcome = Outcome.ABANDONED\n        settled",
         ),
     ),
+    in_memory(
+        "repair: steal",
+        "rows that another transfer is at work on are put under a repair's",
+        (
+            f"{MEMORY}/source.py",
+            "lapsed = known is not None and self._is_settled(key) and (",
+            "lapsed = known is not None and (",
+        ),
+    ),
+    in_memory(
+        "repair: keep what is not local",
+        "what is registered again stays so, be it local or not",
+        (
+            f"{USE_CASES}/repair.py",
+            "        settled = finish(self.ports, transfer, outcome)\n",
+            "        self.ports.outbound.close(transfer)\n        settled = Settled()\n",
+        ),
+    ),
+    in_memory(
+        "repair: first looks",
+        "what is wrong is believed at the first look, while other runs are at work",
+        (f"{USE_CASES}/looking.py", "    if unsure:\n", "    if False:\n"),
+    ),
 ]
 
 PG = "--pairs postgresql-to-postgresql"
@@ -366,9 +402,9 @@ ON_SERVERS = [
     ),
     on_servers(
         "SQL: two snapshots",
-        "READ COMMITTED on PostgreSQL: a master of one version with a part of the next",
-        f"{FAULTS} -k one_snapshot",
-        (f"{SQL}/dialect.py", '"BEGIN ISOLATION LEVEL REPEATABLE READ"', '"BEGIN ISOLATION LEVEL READ COMMITTED"'),
+        "READ COMMITTED: a master of one version with a part of the next",
+        f"{RACES} -k parts_that_come",
+        (f"{SQL}/outbound.py", "        with session.snapshot():\n", "        with session.transaction():\n"),
     ),
     on_servers(
         "SQL: transfers of another link",
@@ -465,6 +501,24 @@ ON_SERVERS = [
         "finishing gives registrations up without looking at the local table",
         f"{CONTRACT} {PG}",
         (f"{USE_CASES}/recovery.py", LOOK, BLIND),
+    ),
+    on_servers(
+        "SQL: a link ends while it begins",
+        "a transfer is opened without locking outbound's entry, which drop takes away at the same time",
+        "tests/integration/test_link_end.py -k end_waits",
+        (f"{SQL}/outbound.py", "r.local_server = %s {speech.share}", "r.local_server = %s"),
+    ),
+    on_servers(
+        "SQL: registered after the end",
+        "a run that was under way when its link ended registers all the same",
+        "tests/integration/test_link_end.py -k read_before",
+        (f"{SQL}/outbound.py", "        if opened != 1:\n", "        if False:\n"),
+    ),
+    on_servers(
+        "SQL: repair without a hold",
+        "what is registered again is not held by the guard",
+        "tests/integration/test_contract.py -k TestServersDamage",
+        (f"{SQL}/outbound.py", 'AND {lapsed}", hold=True)', 'AND {lapsed}")'),
     ),
     on_servers(
         "SQL: errors outside the seam",

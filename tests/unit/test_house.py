@@ -10,13 +10,15 @@ import yaml
 
 import dj_link
 import link
+from link.domain.findings import Trouble
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_public_names_are_these():
     """Adding or losing a public name is a decision, not an accident."""
-    assert link.__all__ == ["DeleteResult", "LazySchema", "Link", "PullResult", "RefreshResult", "errors"]
+    results = ["DeleteResult", "DoctorResult", "PullResult", "RefreshResult", "RepairResult"]
+    assert link.__all__ == [*sorted([*results, "LazySchema", "Link"]), "errors"]
     assert all(getattr(link, name) is not None for name in link.__all__)
 
 
@@ -36,6 +38,12 @@ def test_the_readme_shows_the_two_commands():
     readme = (ROOT / "README.md").read_text()
     assert "pip install uv && uv run --extra demo python -m link demo" in readme
     assert "pip install uv && uv run pytest" in readme
+
+
+def test_every_finding_is_documented():
+    """docs/doctor.md has a line for each finding, in the words of the report."""
+    text = (ROOT / "docs" / "doctor.md").read_text()
+    assert [trouble.name for trouble in Trouble if f"| {trouble.value} |" not in text] == []
 
 
 def test_the_compose_file_has_servers_demo_and_tests():

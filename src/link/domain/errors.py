@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +117,20 @@ class LoginFailed(LinkError):
 
 
 @error_class
+class DriverMissing(LinkError):
+    """The package that talks to a kind of server is not installed."""
+
+    server: str
+    package: str
+
+    def what(self) -> str:
+        return f"The driver for {self.server} is not installed."
+
+    def advice(self) -> str:
+        return f"Run: pip install '{self.package}'"
+
+
+@error_class
 class LineNotEncrypted(LinkError):
     """There is no encrypted line to a server."""
 
@@ -192,6 +206,20 @@ class OutcomeUnknown(LinkError):
 
 
 @error_class
+class NoSuchLink(LinkError):
+    """A name on the command line is not that of a linked class."""
+
+    name: str
+    reason: str
+
+    def what(self) -> str:
+        return f"{self.name!r} names no linked class: {self.reason}."
+
+    def advice(self) -> str:
+        return "Name the module and the class, for example my_pipeline.links:Session, from where the module can be imported."
+
+
+@error_class
 class SourceTableMissing(LinkError):
     """The source table does not exist."""
 
@@ -230,7 +258,24 @@ class ColumnNotSupported(NotLinkable):
         return f"Column {self.column!r} ({self.type}) of table {self.table} cannot be copied exactly: {self.reason}."
 
     def advice(self) -> str:
-        return self.instead
+        return self.instead or "Give the column another type at the source (docs/types.md), or move it to a table of its own."
+
+
+@error_class
+class TableMissing(LinkError):
+    """A table that Link needs is missing."""
+
+    server: str
+    detail: str
+
+    def what(self) -> str:
+        return f"A table that Link needs is missing on {self.server}: {self.detail}."
+
+    def standing(self) -> str:
+        return "What was not committed was rolled back."
+
+    def advice(self) -> str:
+        return "doctor() says which ones are missing; repair() makes those of outbound again, and registers the local rows."
 
 
 @error_class
@@ -254,12 +299,81 @@ class OutboundTaken(LinkError):
     outbound: str
     taken_by: str
     wanted_by: str
+    place: str = ""
+    """Where that table is: server id, schema and table."""
 
     def what(self) -> str:
         return f"Outbound table {self.outbound} serves {self.taken_by} already, so it cannot serve {self.wanted_by} too."
 
     def advice(self) -> str:
-        return "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table."
+        return (
+            "Give this link an outbound schema of its own (LINK_OUTBOUND or outbound=), or drop() the other local table; "
+            f"where that one is gone for good, take its place with adopt(instead_of={self.place!r})."
+        )
+
+
+@error_class
+class LinkEnded(LinkError):
+    """The outbound table does not serve this local table any more."""
+
+    outbound: str
+
+    def what(self) -> str:
+        return (
+            f"Outbound table {self.outbound} does not serve this local table any more: while this ran, another process "
+            "dropped the table, or another table took its place."
+        )
+
+    def advice(self) -> str:
+        return "Call again to link anew, or to hear whom it serves now."
+
+
+@error_class
+class LinkedElsewhere(LinkError):
+    """A local table was linked to another source or outbound than the code says now."""
+
+    table: str
+    linked_to: str
+    wanted: str
+
+    def what(self) -> str:
+        return f"Local table {self.table} is linked to {self.linked_to}, and the code now says {self.wanted}."
+
+    def advice(self) -> str:
+        return (
+            "Give the link its former source and outbound schema again (LINK_OUTBOUND or outbound=), or drop() the table "
+            "there and link anew; where lab S has moved them with all they hold, adopt() tells the link."
+        )
+
+
+@error_class
+class LocalTableExists(LinkError):
+    """There is a local table of the linked class's name that Link has not made."""
+
+    table: str
+
+    def what(self) -> str:
+        return f"There is a table {self.table} already, which Link has not made and does not take over."
+
+    def advice(self) -> str:
+        return "Rename or drop that table, or link in another local schema."
+
+
+@error_class
+class Unprotected(LinkError):
+    """Outbound does not hold the source's rows."""
+
+    table: str
+    faults: Sequence[str]
+
+    def what(self) -> str:
+        return f"Outbound table {self.table} does not protect the source's rows: {_some(self.faults)}."
+
+    def standing(self) -> str:
+        return "Nothing was registered or copied; rows that are local already may be deleted at the source."
+
+    def advice(self) -> str:
+        return "Call repair(), which makes guard and foreign keys again and names the rows that stand in the way."
 
 
 @error_class
@@ -318,14 +432,14 @@ class StoreNotConfigured(LinkError):
     detail: str
 
     def what(self) -> str:
-        return (
-            f"Store {self.store!r} of the {self.side} side, which column {self.column} needs, cannot be used: {self.detail}."
-        )
+        name = f"Store {self.store!r}" if self.store else "The default store"
+        return f"{name} of the {self.side} side, which column {self.column} needs, cannot be used: {self.detail}."
 
     def advice(self) -> str:
         where = "DataJoint's configuration (stores.<name>)"
         if self.side == "source":
-            where = f"stores={{{self.store!r}: {{...}}}} of the source's LazySchema, or in {where}"
+            setting = f"{{{self.store!r}: {{...}}}}" if self.store else "{'default': '<a store>', ...}"
+            where = f"stores={setting} of the source's LazySchema, or in {where}"
         return f"Set it up in {where}."
 
 
@@ -400,6 +514,22 @@ class ObjectDamaged(ObjectMissing):
             f"Object {self.path!r} of column {self.column!r} of {self.table} in store {self.store!r} is not what its row says:"
             f" {self.found} instead of {self.expected}."
         )
+
+
+@error_class
+class NotShared(ObjectMissing):
+    """A local store that stands for the source's by reference has not got the source's object."""
+
+    source_store: str
+
+    def what(self) -> str:
+        return (
+            f"The local store {self.store!r} stands for the source's {self.source_store!r} by reference and has not"
+            f" got its object {self.path!r} of column {self.column!r} of {self.table}."
+        )
+
+    def advice(self) -> str:
+        return "Let both stores be one place, or leave out objects='reference', so that the objects are copied."
 
 
 @error_class
@@ -514,13 +644,16 @@ class KeyConflict(LinkError):
     def what(self) -> str:
         differ = f", differing in {_some(self.columns)}" if self.columns else ""
         keys = _some([_key(key) for key in self.keys]) if self.keys else self.detail
-        return f"Rows of the local table {self.table} that Link did not bring stand in the way: {keys}{differ}."
+        return f"Rows of the local table {self.table} stand in the way: {keys}{differ}."
 
     def standing(self) -> str:
         return "Nothing was overwritten; the transfer was undone."
 
     def advice(self) -> str:
-        return "Delete or rename the local rows, then pull again."
+        return (
+            "Delete or rename them, then pull again. A unique index also refuses a value that an earlier copy still has and "
+            "that lab S has given to another row since: delete() that copy and pull both."
+        )
 
 
 @error_class
@@ -530,16 +663,23 @@ class ValueNotRepresentable(LinkError):
     table: str
     detail: str
     column: str = ""
+    key: Mapping[str, str] = field(factory=dict)
+    """The key of the row, which is a part's own where `table` is a part."""
+    value: str = ""
+    """The value as the source's server renders it, shortened."""
 
     def what(self) -> str:
         column = f", column {self.column!r}" if self.column else ""
-        return f"A value of table {self.table}{column} cannot be held exactly by the local server: {self.detail}."
+        value = f" {self.value}" if self.value else ""
+        row = f", row {_key(self.key)}" if self.key else ""
+        place = f"table {self.table}{row}{column}"
+        return f"The value{value} of {place}, cannot be held exactly by the local server: {self.detail}."
 
     def standing(self) -> str:
-        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+        return "Nothing of its entity was written."
 
     def advice(self) -> str:
-        return "Change the value at the source, or leave it out with a restriction."
+        return "Change the value at the source and pull again, or leave the entity out with a restriction."
 
 
 @error_class
@@ -551,13 +691,13 @@ class PacketTooLarge(LinkError):
     limit: str
 
     def what(self) -> str:
-        return f"A row does not fit into one statement for {self.server} ({self.setting} is {self.limit})."
+        return f"A row, or a list of keys, does not fit into one statement for {self.server} ({self.setting} is {self.limit})."
 
     def standing(self) -> str:
-        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+        return "The transfer was undone on both servers; earlier chunks of a pull stay."
 
     def advice(self) -> str:
-        return f"Let an admin of that server raise {self.setting}, then pull again."
+        return f"Let an admin of that server raise {self.setting}, then call again."
 
 
 @error_class
@@ -616,10 +756,10 @@ class DeleteBlocked(LinkError):
 
 @error_class
 class NoTerminal(LinkError):
-    """There is nobody to confirm the delete."""
+    """There is nobody to confirm it."""
 
     def advice(self) -> str:
-        return "Pass prompt=False, or set dj.config['safemode'] = False, to delete without being asked."
+        return "Pass prompt=False, or set dj.config['safemode'] = False, to go on without being asked."
 
 
 @error_class
@@ -634,7 +774,7 @@ class InconsistentState(LinkError):
         return f"What the two servers say does not fit together: {_some(pairs)}."
 
     def advice(self) -> str:
-        return "Other keys can be worked on; these need a person to look at both servers."
+        return "Other keys can be worked on; repair() puts these right as far as no row is lost, and says what is left."
 
 
 @error_class

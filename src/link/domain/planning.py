@@ -77,8 +77,21 @@ def plan_pull(batch: Sequence[Evidence]) -> Plan:
 
 
 def plan_delete(batch: Sequence[Evidence]) -> Plan:
-    """Decide what a delete does with each entity of `batch`."""
-    return _plan(batch, DELETE)
+    """Decide what a delete does with each entity of `batch`.
+
+    A row that lab S has lost (a restored backup) can be let go like any other: the user sees it and says so.
+    """
+    plan = _plan(batch, DELETE)
+    gone = [position for position, fault in plan.inconsistent if _is_lost_at_source(batch[position], fault)]
+    plan[Action.REMOVE].extend(gone)
+    plan[Action.REMOVE].sort()
+    plan.inconsistent[:] = [(position, fault) for position, fault in plan.inconsistent if position not in set(gone)]
+    return plan
+
+
+def _is_lost_at_source(evidence: Evidence, fault: Inconsistency) -> bool:
+    lost = fault is Inconsistency.REGISTRATION_WITHOUT_SOURCE and evidence.in_local
+    return lost and evidence.transfer is None and not evidence.approved
 
 
 def _plan(batch: Sequence[Evidence], table: dict[State, Action]) -> Plan:

@@ -14,23 +14,28 @@ import datajoint as dj
 from attrs import define, field, frozen
 from datajoint.utils import to_camel_case, user_choice
 
-from link.adapters.datajoint import catalog, declaration, layout, linking, snapshot
+from link.adapters.datajoint import cascade, catalog, claiming, declaration, layout, linking, snapshot
 from link.adapters.datajoint.carrier import Carrier
 from link.adapters.datajoint.evidence import SourceTables
-from link.adapters.datajoint.line import Line
+from link.adapters.datajoint.guard import make_guard
+from link.adapters.datajoint.inspector import DataJointInspector
+from link.adapters.datajoint.line import Line, set_up_alone
 from link.adapters.datajoint.local import DataJointLocal
 from link.adapters.datajoint.outbound import DataJointOutbound
+from link.adapters.datajoint.premises import DataJointPremises
 from link.adapters.datajoint.source import DataJointSource
-from link.domain.errors import DeclarationChanged, NoTerminal
+from link.domain.errors import DeclarationChanged, LinkedElsewhere, LocalTableExists, NoTerminal, NotLinkable
 from link.infrastructure import connections
 from link.infrastructure.linked_table import SourceTable
 from link.infrastructure.operations import Place
 from link.infrastructure.progress import Bar
 from link.infrastructure.settings import from_environment
 from link.use_cases.delete import delete, release_lost
+from link.use_cases.doctor import doctor
 from link.use_cases.ports import NothingStored, Ports
 from link.use_cases.pull import pull
 from link.use_cases.refresh import refresh
+from link.use_cases.repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.stores import StoreMap
     from link.infrastructure.lazy_schema import LazySchema
     from link.use_cases.ports import Objects, Removal
-    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
 
 
 @frozen(kw_only=True)
@@ -113,12 +118,22 @@ class LinkOperations:
         if linked is None:
             outbound = self.outbound_schema
             entity = self._source_entity(run.source.session)
-            source = f"{self.config.source.host}/{entity.master.schema}.{entity.master.name}"
-            linking.declare(run.local.session, self.config.stores.declared(entity), source, outbound)
+            self._refuse_itself(run)
+            linking.declare(run.local.session, self.config.stores.declared(entity), self._origin(entity), outbound)
             linked = linking.read_linked(run.local.session, self.config.class_name)
         if linked is None:
             raise AssertionError
         return linked
+
+    def _origin(self, entity: EntityModel) -> str:
+        return f"{self.config.source.host}/{entity.master.schema}.{entity.master.name}"
+
+    def _refuse_itself(self, run: _Run) -> None:
+        """Raise where the local schema is the source's: the copy would be the source table."""
+        local, source = run.local.session, run.source.session
+        is_same = self.config.local.database == self.config.source.database and local.backend == source.backend
+        if is_same and linking.server_id(local) == linking.server_id(source):
+            raise LocalTableExists(table=f"{local.schema}.{self.config.class_name} (the source table itself)")
 
     def _source_entity(self, session: Session) -> EntityModel:
         return catalog.read_entity(session, self.config.source.database, self.config.class_name)
@@ -136,7 +151,7 @@ class LinkOperations:
 
     def pull(self, selection: str | None) -> PullResult:
         """Pull from the source."""
-        with self._ports() as run:
+        with self._ports(copying=True) as run:
             return pull(run.ports, selection)
 
     def refresh(self) -> RefreshResult:
@@ -170,20 +185,28 @@ class LinkOperations:
             linked = self._linked(run)
             said = []
 
-            def confirm(removal: Removal) -> bool:
-                said.append(self._confirm(run, prompt, "Delete all rows and drop the tables?")(removal))
+            def confirm(_: Removal | None = None) -> bool:
+                goes = cascade.whole(run.local.session, self._local_table(run, linked))
+                said.append(self._confirm(run, prompt, "Drop these tables with all their rows?")(goes))
                 return said[-1]
 
             delete(run.ports, None, confirm)
             if not said:
-                confirm(run.ports.local.preview(()))
+                confirm()
             if not said[-1]:
                 return False
             release_lost(run.ports)
-            linking.free(run.source.session, linked.source, linked.link)
-            self._drop_tables(linked)
-            linking.forget(run.local.session, linked.table)
+            local = run.local.session
+            with set_up_alone(local):
+                with claiming.freed(run.source.session, linked.source, linked.link):
+                    self._drop_tables(linked)
+                linking.forget(local, linked.table)
+            claiming.clear_away(run.source.session, linked.source)
         return True
+
+    def _local_table(self, run: _Run, linked: linking.Linked) -> Any:
+        connection = run.local.session.connection
+        return dj.FreeTable(connection, connection.adapter.make_full_table_name(self.config.local.database, linked.table))
 
     def _drop_tables(self, linked: linking.Linked) -> None:
         connection = self.local_connection
@@ -192,11 +215,65 @@ class LinkOperations:
         dj.FreeTable(connection, name).drop(prompt=False)
         connection.dependencies.clear()
 
-    def adopt(self) -> None:
+    def adopt(self, *, instead_of: str | None) -> None:
         """Make outbound serve the local table at its present place."""
         with self._lines() as run:
-            linked = self._linked(run)
-            linking.adopt(run.source.session, linked.source, self._claim(run, linked))
+            linked, source = self._linked(run), run.source.session
+            entity, mine = linked.source, self._claim(run, linked)
+            linked = claiming.inherit(run.local.session, source, linked, entity, mine, instead_of)
+            claiming.adopt(source, entity, self._claim(run, linked))
+            linking.move(run.local.session, linked, self._origin(entity), self.outbound_schema)
+
+    # ---- checking
+
+    def doctor(self) -> DoctorResult:
+        """Look at everything, change nothing."""
+        with self._lines() as run:
+            return doctor(self._premises(run), lambda: self._reading(run), own_rows=self.allow_direct_insert)
+
+    def repair(self, *, release_lost: bool, prompt: bool | None) -> RepairResult:
+        """Show what is wrong, ask, put right what can be."""
+        with self._lines() as run:
+            confirm = self._asked(run, prompt)
+            return repair(
+                self._premises(run),
+                lambda: self._reading(run),
+                confirm,
+                release_lost=release_lost,
+                own_rows=self.allow_direct_insert,
+            )
+
+    def _asked(self, run: _Run, prompt: bool | None) -> Callable[[DoctorResult], bool]:
+        ask = self.local_connection._config["safemode"] if prompt is None else prompt
+
+        def confirm(report: DoctorResult) -> bool:
+            if not ask:
+                return True
+            run.hang_up()
+            return _answer(f"{report}\nRepair?")
+
+        return confirm
+
+    def _premises(self, run: _Run) -> DataJointPremises:
+        return DataJointPremises(
+            local=lambda: run.local.session,
+            source=lambda: run.source.session,
+            class_name=self.config.class_name,
+            source_schema=self.config.source.database,
+            claim=lambda linked: self._claim(run, linked),
+            version=_version(),
+        )
+
+    def _reading(self, run: _Run) -> Ports:
+        """Return ports for tables that are known to be there, whomever outbound serves."""
+        linked = linking.read_linked(run.local.session, self.config.class_name)
+        if linked is None:
+            raise AssertionError
+        entity = self._source_entity(run.source.session)
+        entry = claiming.read_entry(run.source.session, layout.OutboundNames.of(entity.master))
+        if entry is None:
+            raise AssertionError
+        return self._ports_over(run, linked, entity, entry.guard)
 
     # ---- putting together
 
@@ -215,39 +292,83 @@ class LinkOperations:
             run.hang_up()
 
     @contextmanager
-    def _ports(self) -> Iterator[Any]:
+    def _ports(self, *, copying: bool = False) -> Iterator[Any]:
+        """Yield a run with its ports; only for copying has the source's declaration to be as it was."""
         with self._lines() as run:
             linked = self._linked(run)
-            entity = self._source_entity(run.source.session)
-            changes = snapshot.differences(linked.source, entity)
-            if changes:
-                raise DeclarationChanged(table=f"{entity.master.schema}.{entity.master.name}", differences=changes)
-            run.ports = self._assembled(run, linked, entity)
+            entity = self._entity(run, linked, copying=copying)
+            self._refuse_elsewhere(run, linked, entity)
+            kind = claiming.claim(run.source.session, entity, self._claim(run, linked))
+            if copying:
+                claiming.protects(run.source.session, entity, kind)
+            run.ports = self._ports_over(run, linked, entity, kind)
             yield run
 
-    def _assembled(self, run: _Run, linked: linking.Linked, entity: EntityModel) -> Ports:
-        guard = linking.claim(run.source.session, entity, self._claim(run, linked))
+    def _entity(self, run: _Run, linked: linking.Linked, *, copying: bool) -> EntityModel:
+        """Return the source's declaration; what was linked can be let go of whatever has become of the other columns."""
+        try:
+            now = self._source_entity(run.source.session)
+        except NotLinkable:
+            if copying:
+                raise
+            return linked.source
+        changes = snapshot.differences(linked.source, now) if copying else snapshot.key_differences(linked.source, now)
+        if changes:
+            raise DeclarationChanged(table=f"{now.master.schema}.{now.master.name}", differences=changes)
+        return now if copying else linked.source
+
+    def _refuse_elsewhere(self, run: _Run, linked: linking.Linked, entity: EntityModel) -> None:
+        """Raise `LinkedElsewhere` where the code names another source or outbound than the table was linked with.
+
+        A host may be called otherwise from day to day; it is another one where its outbound knows nothing of this link.
+        """
+        origin, outbound = self._origin(entity), self.outbound_schema
+        host, _, table = origin.partition("/")
+        was_host, _, was_table = linked.origin.partition("/")
         names = layout.OutboundNames.of(entity.master)
+        is_known = host == was_host or claiming.read_entry(run.source.session, names) is not None
+        if is_known and (table, outbound) == (was_table, linked.outbound):
+            return
+        linked_to, wanted = f"{linked.origin} with outbound {linked.outbound}", f"{origin} with outbound {outbound}"
+        raise LinkedElsewhere(table=f"{run.local.session.schema}.{linked.table}", linked_to=linked_to, wanted=wanted)
+
+    def _ports_over(self, run: _Run, linked: linking.Linked, entity: EntityModel, guard_kind: str) -> Ports:
+        names = layout.OutboundNames.of(entity.master)
+        copies = linking.local_declaration(run.local.session, linked)
+
+        bar = Bar()
 
         def tables() -> SourceTables:
             return SourceTables(session=run.source.session, entity=entity, names=names)
 
+        source = DataJointSource(tables=tables)
         return Ports(
-            source=DataJointSource(tables=tables),
-            outbound=DataJointOutbound(tables=tables, guard=guard, link=linked.link, who=_who(), version=_version()),
+            source=source,
+            outbound=DataJointOutbound(
+                tables=tables,
+                guard=make_guard(guard_kind, names),
+                link=linked.link,
+                place=self._claim(run, linked).place,
+                who=_who(),
+                version=_version(),
+            ),
             local=DataJointLocal(
                 session=lambda: run.local.session,
                 entity=entity,
-                copies=linking.local_declaration(run.local.session, linked),
+                copies=copies,
+                link=linked.link,
             ),
-            progress=Bar(),
-            objects=self._objects(run, entity),
+            inspector=DataJointInspector(
+                tables=tables, source=source, session=lambda: run.local.session, local=copies, link=linked.link
+            ),
+            progress=bar,
+            objects=self._objects(run, entity, bar.carry),
             owner=run.owner,
             clock=time.monotonic,
             chunk=self.chunk,
         )
 
-    def _objects(self, run: _Run, entity: EntityModel) -> Objects:
+    def _objects(self, run: _Run, entity: EntityModel, told: Callable[[int, int], None]) -> Objects:
         if not entity.has_objects:
             return NothingStored()
 
@@ -255,12 +376,12 @@ class LinkOperations:
             for line in (run.local, run.source):
                 line.session.query("SELECT 1")
 
-        return Carrier(stores=self.config.stores, entity=entity, session=lambda: run.local.session, beat=beat)
+        return Carrier(stores=self.config.stores, entity=entity, session=lambda: run.local.session, beat=beat, told=told)
 
-    def _claim(self, run: _Run, linked: linking.Linked) -> linking.Claim:
+    def _claim(self, run: _Run, linked: linking.Linked) -> claiming.Claim:
         session = run.local.session
         label = f"{session.schema}.{linked.table} on {session.server}"
-        return linking.Claim(link=linked.link, place=linking.here(session, linked.table), label=label)
+        return claiming.Claim(link=linked.link, place=linking.here(session, linked.table), label=label)
 
 
 def _answer(question: str) -> bool:

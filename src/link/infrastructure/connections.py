@@ -13,8 +13,8 @@ from datajoint.settings import _create_config
 from link.adapters.datajoint.driver import TimedConnection
 from link.adapters.datajoint.session import Session
 from link.adapters.datajoint.translation import translate
-from link.domain.errors import LineNotEncrypted, LoginFailed, ServerUnreachable
-from link.infrastructure.settings import TIMEOUT
+from link.domain.errors import DriverMissing, LineNotEncrypted, LoginFailed, ServerUnreachable
+from link.infrastructure.settings import TIMEOUT, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,17 +53,19 @@ def connect(settings: ConnectionSettings) -> TimedConnection:
 
 def private_connection(known: dj.Connection, timeout: float) -> TimedConnection:
     """Open another session with the settings of a connection, which never reconnects by itself."""
-    info, backend = known.conn_info, known.adapter.backend
+    backend = known.adapter.backend
+    host, port, user, database, tls = (
+        known.conn_info[name] for name in ("host", "port", "user", "database_name", "ssl_input")
+    )
     config = known._config.model_copy(deep=True)
     config.database.reconnect = False
-    config.database.name = info["database_name"] if backend == "postgresql" else None  # DataJoint warns on the MySQL family
+    config.database.name = database if backend == "postgresql" else None  # DataJoint warns on the MySQL family
 
     def dial(use_tls: Tls) -> TimedConnection:
-        return TimedConnection(
-            info["host"], info["user"], info["passwd"], info["port"], use_tls, backend=backend, config=config, timeout=timeout
-        )
+        password = Secret(known.conn_info["passwd"])
+        return TimedConnection(host, user, password, port, use_tls, backend=backend, config=config, timeout=timeout)
 
-    return _dialled(dial, info["ssl_input"], f"{info['host']}:{info['port']}", info["user"])
+    return _dialled(dial, tls, f"{host}:{port}", user)
 
 
 def session(known: dj.Connection, schema: str, timeout: float = TIMEOUT) -> Session:
@@ -117,6 +119,8 @@ def _translated(error: Exception, server: str, user: str) -> Exception:
     text = " ".join(str(part) for part in error.args).strip() or type(error).__name__
     if (error.args and error.args[0] in _REFUSED_CODES) or _REFUSED_TEXT.search(text):
         return LoginFailed(server=server, user=user)
+    if isinstance(error, ImportError) or "pip install" in text:
+        return DriverMissing(server=server, package=f"datajoint-link[{'postgres' if 'psycopg' in text else 'mysql'}]")
     if _TLS_TEXT.search(text):
         return LineNotEncrypted(server=server, detail=text.split("\n", 1)[0].rstrip("."))
     return ServerUnreachable(server=server, detail=text.split("\n", 1)[0].rstrip("."))

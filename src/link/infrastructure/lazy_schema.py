@@ -10,9 +10,10 @@ from datajoint.instance import _get_singleton_connection
 from datajoint.schemas import _Schema
 
 from link.adapters.datajoint import layout
+from link.adapters.datajoint.driver import TimedConnection
 from link.domain.errors import WriteRefused
 from link.infrastructure.connections import connect
-from link.infrastructure.settings import source_settings, timeout_settings
+from link.infrastructure.settings import Secret, source_settings, timeout_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ class LazySchema(_Schema):
         self._settings: dict[str, Any] = {
             "port": port,
             "user": user,
-            "password": password,
+            "password": None if password is None else Secret(password),
             "backend": backend,
             "database_name": database_name,
             "use_tls": use_tls,
@@ -88,6 +89,8 @@ class LazySchema(_Schema):
         """The connection, without making sure that the schema exists."""
         if self._live is None:
             self._live = self._given or self._open()
+        if isinstance(self._live, TimedConnection) and self._live.is_down:
+            self._live.connect()  # Link's own, which nobody else would open again
         return self._live
 
     @property

@@ -8,12 +8,12 @@ from datajoint.table import Table
 
 from link.adapters.datajoint.stores import Side, StoreMap
 from link.infrastructure.composition import LinkConfig, LinkOperations
+from link.infrastructure.lazy_schema import LazySchema
 from link.infrastructure.linked_table import LinkedMeta, LinkedTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from link.infrastructure.lazy_schema import LazySchema
     from link.infrastructure.operations import Operations
 
 
@@ -38,6 +38,10 @@ class Link:
         allow_direct_insert: bool = False,
         operations: Callable[[LinkConfig], Operations] = LinkOperations,
     ) -> None:
+        for name, given in (("local_schema", local_schema), ("source_schema", source_schema)):
+            if not isinstance(given, LazySchema):
+                message = f"{name} must be a LazySchema, not {given!r}; LazySchema(name, connection=...) takes a connection"
+                raise TypeError(message)
         self._local, self._source = local_schema, source_schema
         self._stores = StoreMap.of(
             stores or {},

@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from datajoint.expression import QueryExpression
 
     from link.infrastructure.operations import Operations, Place
-    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
 
 _ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, *ways.READING}) - ways.OF_THE_CLASS
 
 
 class LinkedMeta(TableMeta):
     """Lets every method work on the class too, and finds parts when they are first asked for."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], facts: dict[str, Any], **options: Any) -> None:
+        if any(_is_linked(base) for base in bases):
+            message = f"{name} cannot be made from a linked class, which stands for one table: link a class of its own"
+            raise TypeError(message)
+        super().__init__(name, bases, facts, **options)
 
     def __getattribute__(cls, name: str) -> Any:
         if name in _ON_INSTANCES:
@@ -45,8 +51,8 @@ class LinkedMeta(TableMeta):
 
 
 def _is_linked(cls: type) -> bool:
-    """Whether `cls` was made by the decorator, or from such a class."""
-    return any("_operations" in vars(base) for base in cls.__mro__)
+    """Whether `cls` was made by the decorator."""
+    return "_operations" in vars(cls)
 
 
 class _Resolved:
@@ -138,6 +144,9 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
         Entities that are local already, whose deletion was requested, or that another transfer is at work on are left.
         """
         self._outside("pull")
+        if self.restriction or self._top is not None:
+            reason = "it is on the local table, and a pull selects from the source; call pull(restriction)"
+            raise BadRestriction(reason=reason)
         if not restrictions:
             return self._operations.pull(None)
         return self.source.pull(*restrictions)
@@ -166,7 +175,7 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
     def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:
         """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
         self._outside("drop")
-        if self.restriction:
+        if self.restriction or self._top is not None:
             _refuse("drop", self, "Call drop() without a restriction.")
         cls = type(self)
         if self._operations.drop(prompt=prompt) and "_known" in vars(cls):
@@ -174,10 +183,31 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
                 delattr(cls, name)
             del cls._known
 
-    def adopt(self) -> None:
-        """Tell the source that this local table has moved to another server or schema for good."""
+    def adopt(self, instead_of: str | None = None) -> None:
+        """Tell the source that this local table has moved to another server or schema for good.
+
+        A table that was linked anew because the one that outbound serves is gone (dropped without Link, its server lost)
+        takes that one's place, and with it its registrations: pull() then brings the rows back, drop() lets them go. Where
+        the two are at different places, `instead_of` names the old one as the error does: to say it is to vouch for it.
+        Raises `OutboundTaken` otherwise.
+        """
         self._outside("adopt")
-        self._operations.adopt()
+        self._operations.adopt(instead_of=instead_of)
+
+    def doctor(self) -> DoctorResult:
+        """Check all that the link rests on; print the result. Nothing is changed, and other runs may go on meanwhile."""
+        self._outside("doctor")
+        return self._operations.doctor()
+
+    def repair(self, *, release_lost: bool = False, prompt: bool | None = None) -> RepairResult:
+        """Put right what `doctor` finds as far as no row is lost by it, and name the rest key by key.
+
+        Shows what was found and asks, unless `prompt` or `safemode` is False. No local row and no row of the source is ever
+        removed. `release_lost` gives up the registrations of rows that are not local any more, instead of leaving them for
+        the next pull.
+        """
+        self._outside("repair")
+        return self._operations.repair(release_lost=release_lost, prompt=prompt)
 
     def insert(self, rows: Any, replace: bool = False, *args: Any, **kwargs: Any) -> Any:
         """Insert rows that did not come from the source, where Link allows it; never replaces a row."""

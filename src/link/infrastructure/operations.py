@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import datajoint as dj
 
     from link.infrastructure.linked_table import SourceTable
-    from link.use_cases.results import DeleteResult, PullResult, RefreshResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
 
 
 @frozen(kw_only=True)
@@ -56,5 +56,11 @@ class Operations(Protocol):
     def drop(self, *, prompt: bool | None) -> bool:
         """Release all rows and drop the local tables; False where nothing is linked, or where the user said no."""
 
-    def adopt(self) -> None:
-        """Make outbound serve the local table at its present place."""
+    def adopt(self, *, instead_of: str | None) -> None:
+        """Make outbound serve the local table at its present place, or take the place of one that is gone."""
+
+    def doctor(self) -> DoctorResult:
+        """Look at everything, change nothing."""
+
+    def repair(self, *, release_lost: bool, prompt: bool | None) -> RepairResult:
+        """Put right what can be without losing a row, asking first unless `prompt` (or safemode, for None) is False."""

@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 
 MANY = 200
 """Keys in a list from which on it is made one condition."""
-_PLAIN = {str, int, date, datetime, Decimal, UUID}
-"""Values that the drivers escape as the servers read them."""
+_PLAIN = {
+    str: ("varchar", "char", "character", "text", "tinytext", "mediumtext", "longtext"),
+    int: ("int", "uint", "smallint", "bigint", "tinyint", "mediumint", "integer"),
+    date: ("date",),
+    datetime: ("datetime", "timestamp"),
+    Decimal: ("decimal", "numeric"),
+    UUID: ("uuid", "binary(16)"),
+}
+"""Values that the drivers escape as the servers read them, and the types of column that they are of."""
 
 
 def checked(expression: QueryExpression, restriction: Any) -> Any:
@@ -54,6 +61,8 @@ def _is_list(restriction: object) -> bool:
 def _checked_list(expression: QueryExpression, restriction: Any) -> Any:
     items = restriction.to_records() if hasattr(restriction, "to_records") else restriction  # a pandas.DataFrame
     kept = [checked(expression, item) for item in items]
+    if any(isinstance(item, (bool, np.bool_)) for item in kept) and not isinstance(restriction, dj.AndList):
+        raise BadRestriction(reason="a list with True or False in it, such as a mask of pandas, selects all or nothing")
     return dj.AndList(kept) if isinstance(restriction, dj.AndList) else kept
 
 
@@ -89,9 +98,7 @@ def restrict(expression: Any, restriction: Any, restrict_plainly: Callable[[Any]
 
 
 def _said(expression: Any, restriction: Any) -> Any:
-    """Say in SQL what DataJoint 2.3 says wrongly on PostgreSQL: a UUID is an error there, a backslash matches nothing."""
-    if expression.connection.adapter.backend != "postgresql":
-        return restriction
+    """Say in SQL what DataJoint 2.3 says wrongly: bytes, and on PostgreSQL a UUID, and a backslash, which matches nothing."""
     if isinstance(restriction, dj.Not):
         return dj.Not(_said(expression, restriction.restriction))
     if isinstance(restriction, (list, tuple)):
@@ -111,6 +118,10 @@ def _is_said_wrongly(expression: Any, name: str, value: Any) -> bool:
     attribute = expression.heading.attributes.get(name)
     if attribute is None or attribute.attribute_expression is not None:
         return False
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return True
+    if expression.connection.adapter.backend != "postgresql":
+        return False
     if isinstance(value, UUID) or (attribute.uuid and isinstance(value, str)):
         return True
     return isinstance(value, str) and "\\" in value and not _is_enum(attribute.type)
@@ -121,12 +132,18 @@ def _whole_keys(expression: Any, restriction: Any) -> list[tuple[Any, ...]] | No
     if not isinstance(restriction, (list, tuple)) or len(restriction) < MANY or isinstance(restriction, dj.AndList):
         return None
     names, heading = expression.primary_key, expression.heading
-    if expression._top is not None or heading.new_attributes or any(_is_enum(heading[name].type) for name in names):
+    if expression._top is not None or heading.new_attributes:
         return None
     if not all(isinstance(item, Mapping) and item.keys() == set(names) for item in restriction):
         return None
     rows = [tuple(item[name] for name in names) for item in restriction]
-    return rows if all(type(value) in _PLAIN for row in rows for value in row) else None
+    kinds = [str(heading[name].type).lower() for name in names]
+    return rows if all(_is_plain(value, kind) for row in rows for value, kind in zip(row, kinds, strict=True)) else None
+
+
+def _is_plain(value: Any, kind: str) -> bool:
+    """Whether a value is of the very type that the column has; a server compares others in its own way, or not at all."""
+    return kind.startswith(_PLAIN.get(type(value), ("\0",)))
 
 
 def _is_enum(kind: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,15 @@ PORTS = {"mysql": 3306, "postgresql": 5432}
 TIMEOUT = 3600.0
 """How long a server may take to reply, in seconds: longer than the longest statement of a delete that cascades to millions of
 rows. A host that is gone is noticed within a minute whatever this says."""
+
+
+class Secret(str):
+    """A password: the same text to a driver, and nothing in a repr, as verbose tracebacks make of every local variable."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<a password>"
 
 
 @frozen(kw_only=True)
@@ -54,17 +64,31 @@ def source_settings(
     if kind not in PORTS:
         message = f"backend must be one of {sorted(PORTS)}, not {kind!r}"
         raise ValueError(message)
-    name, _, given_port = host.partition(":")
+    name, given_port = _host_and_port(host)
     return ConnectionSettings(
         host=name,
-        port=int(given_port) if given_port else port or PORTS[kind],
+        port=given_port or port or PORTS[kind],
         user=user or from_environment("user", "LINK_USER", host),
-        password=password if password is not None else from_environment("password", "LINK_PASS", host),
+        password=Secret(password if password is not None else from_environment("password", "LINK_PASS", host)),
         backend=kind,
         database_name=database_name,
         use_tls=tls_settings(use_tls, tls_ca),
         timeout=timeout_settings(timeout),
     )
+
+
+def _host_and_port(host: str) -> tuple[str, int | None]:
+    """Take `host:port` apart; an IPv6 address is written bare, or in brackets before a port."""
+    bracketed = re.fullmatch(r"\[(.+)\](?::(\d+))?", host)
+    if bracketed:
+        return bracketed[1], int(bracketed[2]) if bracketed[2] else None
+    if host.count(":") != 1:
+        return host, None
+    name, _, port = host.partition(":")
+    if not port.isdecimal():
+        message = f"the port in host={host!r} is no number"
+        raise ValueError(message)
+    return name, int(port)
 
 
 def tls_settings(use_tls: Tls, tls_ca: str | None) -> Tls:

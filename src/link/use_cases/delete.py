@@ -53,7 +53,7 @@ def release_lost(ports: Ports) -> Settled:
     release_withdrawn(ports)
     settled, after = Settled(), None
     while True:
-        page = ports.source.page(None, after, ports.chunk)
+        page = ports.inspector.registrations(after, ports.chunk)
         settled += _release_page(ports, page)
         if page.last:
             return settled

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
+    from link.domain.errors import ValueNotRepresentable
     from link.domain.keys import Key, Keys
     from link.domain.transfers import OpenTransfer, Operation, Outcome, Transfer
+    from link.use_cases.inspection import Inspector
 
 
 @frozen(kw_only=True)
@@ -112,8 +114,9 @@ class Outbound(Protocol):
     def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
         """Open `transfer`, register `fresh`, put the settled registrations `lost` under it, read the entities.
 
-        One transaction; masters and parts are one snapshot. A key that is gone from the source, that somebody else has
-        registered meanwhile, or that is no longer settled, unrequested and unapproved is left out of the chunk.
+        One transaction, then a read: masters and parts are one snapshot, taken once they are registered. A key that is gone
+        from the source, that somebody else has registered meanwhile, or that is no longer settled, unrequested and unapproved
+        is left out of the chunk.
         """
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
@@ -129,7 +132,8 @@ class Outbound(Protocol):
         """Take away the registrations of `keys`: those requested at this moment become approved, the others are released.
 
         Does nothing and returns None where `transfer` is closed already. Only keys whose last transfer is `transfer`
-        and that are not approved are touched, so that repeating it changes nothing.
+        and that are not approved are touched, so that repeating it changes nothing. A request for a row that is gone from
+        the source has nothing left to approve: it goes with the registration.
         """
 
     def close(self, transfer: Transfer) -> bool:
@@ -139,10 +143,19 @@ class Outbound(Protocol):
         """Return the first `limit` keys after `after` that lab S wants gone and that are not approved."""
 
     def withdrawn(self, after: Key | None, limit: int) -> Sequence[Key]:
-        """Return the first `limit` settled keys after `after` that are approved but no longer requested."""
+        """Return the first `limit` settled keys after `after` that are approved, but not requested or not in the source."""
 
     def release_withdrawn(self, keys: Keys) -> int:
-        """Release those of `keys` that are settled, approved and not requested; return how many those were."""
+        """Release those of `keys` that are settled, approved, and not requested or not in the source; return how many."""
+
+    def reinstate(self, transfer: Transfer, keys: Keys) -> int:
+        """Open `transfer`; have the settled and the unregistered ones of `keys` registered, unapproved and held under it.
+
+        Keys that are not in the source are left out. Returns how many of `keys` are under `transfer` now.
+        """
+
+    def drop_stray_flags(self, keys: Keys) -> int:
+        """Take away the flags of those of `keys` that are neither registered nor in the source; return how many keys."""
 
 
 class Local(Protocol):
@@ -163,10 +176,17 @@ class Local(Protocol):
     def is_alive(self, transfer: Transfer) -> bool:
         """Whether the run that opened `transfer` still holds its advisory lock on the local server."""
 
+    def unfit(self, chunk: Chunk) -> Sequence[tuple[int, ValueNotRepresentable]]:
+        """Return the positions of the chunk's entities with a value that cannot be held exactly here, each with one of these.
+
+        What only the server itself can tell is left to `commit_pull`.
+        """
+
     def commit_pull(self, transfer: Transfer, chunk: Chunk) -> None:
         """Record `transfer` as done and insert the chunk, in one transaction: the point of decision.
 
-        Raises `TransferAbandoned` where somebody has abandoned it, `OutcomeUnknown` where the reply to COMMIT was lost.
+        Raises `TransferAbandoned` where somebody has abandoned it, `OutcomeUnknown` where the reply to COMMIT was lost,
+        `ValueNotRepresentable` where a value cannot be held exactly.
         """
 
     def commit_delete(self, transfer: Transfer | None, keys: Keys, confirmed: Removal | None) -> Removal:
@@ -233,6 +253,12 @@ class Progress(Protocol):
     def advance(self, entities: int) -> None:
         """Hear that `entities` more are done."""
 
+    def carry(self, done: int, total: int) -> None:
+        """Hear that `done` of `total` bytes of the present chunk's objects have arrived; `total` leaves out unknown sizes.
+
+        From one thread at a time, but not always the same.
+        """
+
     def end(self) -> None:
         """Hear that the task is over, or has failed."""
 
@@ -244,6 +270,7 @@ class Ports:
     source: Source
     outbound: Outbound
     local: Local
+    inspector: Inspector
     progress: Progress
     objects: Objects = field(factory=NothingStored)
     owner: UUID

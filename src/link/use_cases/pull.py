@@ -16,6 +16,9 @@ from link.use_cases.recovery import approve_lost, finish, recover, settle_failur
 from link.use_cases.results import PullResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from link.domain.errors import ValueNotRepresentable
     from link.domain.keys import Key, Keys
     from link.domain.states import Inconsistency
     from link.use_cases.ports import Page
@@ -33,12 +36,14 @@ class _Tally:
     approved: int = 0
     conflicts: list[Difference] = field(factory=list)
     inconsistent: list[tuple[Key, Inconsistency]] = field(factory=list)
+    not_representable: list[ValueNotRepresentable] = field(factory=list)
 
 
 def pull(ports: Ports, selection: object = None) -> PullResult:
     """Pull every entity of `selection` that is not local and whose deletion was not requested; None selects all.
 
-    Chunk by chunk, each a transfer of its own: an error undoes its chunk, leaves the chunks before it, and is raised.
+    Chunk by chunk, each a transfer of its own: an error undoes its chunk, leaves the chunks before it, and is raised. An
+    entity with a value that the local server cannot hold is left out and named in the result.
     """
     start = ports.clock()
     ports.progress.begin("pull")
@@ -67,6 +72,7 @@ def pull(ports: Ports, selection: object = None) -> PullResult:
         approved=tally.approved,
         conflicts=tuple(tally.conflicts),
         inconsistent=tuple(tally.inconsistent),
+        not_representable=tuple(tally.not_representable),
         seconds=ports.clock() - start,
     )
 
@@ -112,9 +118,11 @@ def _take(ports: Ports, keys: Keys, plan: Plan, tally: _Tally) -> None:
 def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
     """Move one chunk: register, commit locally (the point of decision), close."""
     transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
+    unfit: Sequence[tuple[int, ValueNotRepresentable]] = ()
     try:
         chunk = ports.outbound.register(transfer, fresh, lost)
-        if chunk.keys:
+        unfit = ports.local.unfit(chunk) if chunk.keys else ()
+        if chunk.keys and not unfit:
             ports.local.commit_pull(transfer, ports.objects.bring(transfer, chunk))
     except Exception as error:
         if settle_failure(ports, transfer) is None:
@@ -123,9 +131,21 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
                 return
             raise
     else:
-        finish(ports, transfer, Outcome.DONE)
-    tally.pulled += len(chunk.keys)
+        finish(ports, transfer, ports.local.abandon(transfer) if unfit else Outcome.DONE)
     tally.busy += len(fresh) + len(lost) - len(chunk.keys)
+    if unfit:
+        _without_unfit(ports, chunk.keys, unfit, tally)
+    else:
+        tally.pulled += len(chunk.keys)
+
+
+def _without_unfit(ports: Ports, keys: Keys, unfit: Sequence[tuple[int, ValueNotRepresentable]], tally: _Tally) -> None:
+    """Move a chunk again, without the entities that the local server cannot hold; its undone transfer has released all."""
+    tally.not_representable += [fault for _, fault in unfit]
+    left_out = {position for position, _ in unfit}
+    rest = [key for position, key in enumerate(keys) if position not in left_out]
+    if rest:
+        _transfer(ports, rest, (), tally)
 
 
 def _without_returned(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:

@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from link.domain.findings import REMEDIES, Cure, Weight
+from link.domain.states import State
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from link.domain.errors import ValueNotRepresentable
+    from link.domain.findings import Finding, Trouble
     from link.domain.keys import Key
     from link.domain.states import Inconsistency
     from link.use_cases.ports import Difference
@@ -39,6 +44,8 @@ class PullResult:
     """Local rows that Link did not bring and that stand in the way; nothing was overwritten."""
     inconsistent: Sequence[tuple[Key, Inconsistency]] = ()
     """Keys left alone because what the servers say of them does not fit together."""
+    not_representable: Sequence[ValueNotRepresentable] = ()
+    """Entities left out because of a value that the local server cannot hold exactly; an error for each, which says why."""
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -51,6 +58,7 @@ class PullResult:
             "deletions approved": self.approved,
             "conflicts": len(self.conflicts),
             "inconsistent": len(self.inconsistent),
+            "left out (not representable)": len(self.not_representable),
         }
         return _line(f"pulled {self.pulled:,}" if self.pulled else "nothing new", parts, self.seconds)
 
@@ -134,3 +142,102 @@ class DeleteResult(int):
 
 def _rebuild_delete_result(deleted: int, facts: dict[str, Any]) -> DeleteResult:
     return DeleteResult(deleted, **facts)
+
+
+SHOWN = 20
+"""How many of the keys that are left a report names; the result has them all."""
+
+
+def _named(key: Mapping[str, str]) -> str:
+    return "(" + ", ".join(f"{name}={value!r}" for name, value in key.items()) + ")"
+
+
+def _told(finding: Finding) -> list[str]:
+    """Say in a few lines what was found, where, and what becomes of it."""
+    remedy, trouble = finding.remedy, finding.trouble.value
+    lines = [
+        f"{remedy.weight.value:>8}: {finding.count:,} {trouble}" if finding.keys else f"{remedy.weight.value:>8}: {trouble}"
+    ]
+    if finding.keys:
+        more = f" and {finding.count - len(finding.keys):,} more" if finding.count > len(finding.keys) else ""
+        lines.append(f"{'':10}{', '.join(_named(key) for key in finding.keys)}{more}")
+    lines += [f"{'':10}{line}" for line in finding.detail.splitlines()]
+    if remedy.cure is not Cure.LEAVE:
+        lines.append(f"{'':10}repair(): {remedy.cure.value}")
+    if remedy.person:
+        lines.append(f"{'':10}you: {remedy.person}")
+    return lines
+
+
+@frozen(kw_only=True, repr=False)
+class DoctorResult:
+    """What a check found; a short report when printed, one line where everything is well."""
+
+    findings: Sequence[Finding] = ()
+    """The gravest first."""
+    states: Mapping[State, int] | None = None
+    """How many registered or local entities are in which state."""
+    lines: Sequence[str] = ()
+    """Each connection: server, version, user, encrypted or not."""
+    readable: bool = True
+    """Whether the tables were there, so that keys were looked at."""
+    seconds: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        order = list(Weight)
+        found = tuple(sorted(self.findings, key=lambda finding: order.index(finding.remedy.weight)))
+        object.__setattr__(self, "findings", found)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the promise holds and nothing is left to do; notes do not count."""
+        return all(finding.remedy.weight is Weight.NOTE for finding in self.findings)
+
+    def __str__(self) -> str:
+        told = [line for finding in self.findings for line in _told(finding)]
+        return "\n".join([self._head(), *told])
+
+    __repr__ = __str__
+
+    def _head(self) -> str:
+        counts = {f"{state.value}": count for state, count in (self.states or {}).items() if state is not State.ABSENT}
+        kinds = [finding for finding in self.findings if finding.remedy.weight is not Weight.NOTE]
+        head = "healthy" if self.healthy else f"{len(kinds)} kind{'s' if len(kinds) > 1 else ''} of trouble"
+        seen = "" if self.readable else "; keys were not looked at"
+        return _line(head, counts, self.seconds) + "".join(f"; {line}" for line in self.lines) + seen
+
+
+@frozen(kw_only=True, repr=False)
+class RepairResult:
+    """What a repair did, and what it leaves, key by key."""
+
+    done: Mapping[str, int]
+    """How many entities were registered again, released, …; transfers for those finished."""
+    keys: Sequence[tuple[Mapping[str, str], Trouble]] = ()
+    """Every key that something is still wrong with."""
+    findings: Sequence[Finding] = ()
+    """What is still wrong apart from keys."""
+    confirmed: bool = True
+    """Whether anything was done at all: there was something to do, and nobody said no."""
+    seconds: float = 0.0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is left but notes."""
+        weights = [finding.remedy.weight for finding in self.findings]
+        weights += [REMEDIES[trouble].weight for _, trouble in self.keys]
+        return all(weight is Weight.NOTE for weight in weights)
+
+    def __str__(self) -> str:
+        head = _line("repaired" if any(self.done.values()) else "nothing repaired", self._counts(), self.seconds)
+        told = [line for finding in self.findings for line in _told(finding)]
+        left = [f"    left: {_named(key)} {trouble.value}" for key, trouble in self.keys[:SHOWN]]
+        more = len(self.keys) - SHOWN
+        advice = dict.fromkeys(f"{trouble.value}: {REMEDIES[trouble].person}" for _, trouble in self.keys)
+        rest = [f"          and {more:,} more, in .keys"] if more > 0 else []
+        return "\n".join([head, *left, *rest, *(f"     you: {line}" for line in advice), *told])
+
+    __repr__ = __str__
+
+    def _counts(self) -> dict[str, int]:
+        return {what: count for what, count in self.done.items() if count} | {"keys left": len(self.keys)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import contract
+import damage
 from link.adapters.in_memory import Run, World
 
 
@@ -30,6 +31,35 @@ class MemoryBench:
     def lose(self, *keys):
         for key in keys:
             self.world.lose(key)
+
+    def forget(self, *keys, keep_flags=False):
+        for key in keys:
+            self.world.outbound.pop(key, None)
+            if not keep_flags:
+                self.world.requested.discard(key)
+                self.world.approved.discard(key)
+
+    def remove_at_source(self, key):
+        del self.world.source[key]
+
+    def unhold(self, key):
+        self.world.outbound[key].held = False
+
+    def drop_part(self, key):
+        self.world.local[key] = self.world.local[key][:1]
+
+    def drop_master(self, key):
+        self.world.lose(key)
+        self.world.lone_parts.add(key)
+
+    def copy_by_hand(self, key, differing=False):
+        self.world.make_up(key, "other" if differing else "value", "part")
+
+    def forget_decisions(self):
+        self.world.decisions.clear()
+
+    def forget_journal(self):
+        self.world.journal.clear()
 
     def ports(self):
         return Run(self.world).ports()
@@ -62,6 +92,12 @@ class MemoryBench:
 
 
 class TestInMemory(contract.Contract):
+    @pytest.fixture
+    def bench(self):
+        return MemoryBench()
+
+
+class TestInMemoryDamage(damage.Damage):
     @pytest.fixture
     def bench(self):
         return MemoryBench()

@@ -125,3 +125,15 @@ def test_errors_of_the_front_survive_pickling():
     """What a worker process raises arrives as what it was."""
     error = pickle.loads(pickle.dumps(BadRestriction(reason="why")))
     assert (type(error), error.reason) == (BadRestriction, "why")
+
+
+def test_a_linked_class_has_no_children():
+    """A child would be read under its own name and deleted from under its parent's."""
+    with pytest.raises(TypeError, match="link a class of its own"):
+        type("Child", (decorated(),), {})
+
+
+def test_only_lazy_schemas_are_linked():
+    """What is no LazySchema is refused when the link is made, not at its first use."""
+    with pytest.raises(TypeError, match="source_schema must be a LazySchema"):
+        Link(LazySchema("local"), "source")

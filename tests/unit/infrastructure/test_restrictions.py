@@ -30,7 +30,6 @@ RECORD = np.array([("m0", 1)], dtype=[("name", "U8"), ("number", int)])
         ({"sesion": n} for n in range(2)),
         [[{"sesion": 1}]],
     ],
-    ids=repr,
 )
 def test_what_names_no_attribute_is_refused(restriction):
     """Wherever it is nested, a mapping, record or frame without an attribute, which DataJoint takes for "all", is an error."""
@@ -41,7 +40,6 @@ def test_what_names_no_attribute_is_refused(restriction):
 @pytest.mark.parametrize(
     "restriction",
     ["session = 1", {}, {"session": 1, "colour": "red"}, {"meta.rig": 2}, True, None, dj.Top(3), dj.U("subject")],
-    ids=repr,
 )
 def test_the_rest_is_datajoints_business(restriction):
     """Strings, partly known and empty mappings, JSON paths, Top and U are handed on untouched."""
@@ -67,3 +65,10 @@ def test_a_frame_restricts_by_its_rows():
     """A pandas.DataFrame becomes one record a row."""
     records = checked(TABLE, pd.DataFrame({"session": [1, 2]}))
     assert [record["session"] for record in records] == [1, 2]
+
+
+@pytest.mark.parametrize("mask", [pd.Series([False, True]), np.array([False, True]), [{"session": 1}, True]])
+def test_a_mask_is_refused(mask):
+    """A list with True in it selects everything for DataJoint, so a mask of pandas would delete all rows."""
+    with pytest.raises(BadRestriction, match="True or False"):
+        checked(TABLE, mask)

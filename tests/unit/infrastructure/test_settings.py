@@ -106,3 +106,25 @@ def test_the_time_limit(environment):
     for nonsense in (0, -1, float("inf"), float("nan"), "soon"):
         with pytest.raises(ValueError, match="LINK_TIMEOUT"):
             timeout_settings(nonsense)
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [("::1", ("::1", 3306)), ("[::1]", ("::1", 3306)), ("[fe80::2]:77", ("fe80::2", 77)), ("there:99", ("there", 99))],
+)
+def test_hosts_of_every_form(environment, host, found):
+    """An IPv6 address stands bare, or in brackets before a port."""
+    settings = source_settings(host, **NOTHING)
+    assert (settings.host, settings.port) == found
+
+
+def test_a_port_that_is_no_number_is_refused(environment):
+    """The error shows the host as it was given."""
+    with pytest.raises(ValueError, match="there:x"):
+        source_settings("there:x", **NOTHING)
+
+
+def test_a_password_has_no_repr(environment):
+    """Verbose tracebacks print the repr of local variables; drivers still get the text."""
+    secret = source_settings("there", **{**NOTHING, "password": "hush"}).password
+    assert (secret == "hush", "hush" in repr(secret), "hush" in repr({"password": secret})) == (True, False, False)

@@ -53,6 +53,7 @@ class Linked:
     def __init__(self, simulation, name, journal, keys, *, by_hand):
         self.simulation, self.random, self.name, self.keys = simulation, simulation.random, name, keys
         self.world = World(at_step=simulation.at_step, journal=journal)
+        self.world.unfit = {self.random.choice(keys)} if simulation.seed % 5 == 0 else set()
         self.by_hand, self.made_up = by_hand, set()
         self.strays = set()
         """Committed locally by a run whose registration a restored backup of lab S does not know."""
@@ -130,6 +131,7 @@ class Linked:
         allowed = {*SETTLED, State.LOCAL_ONLY, Inconsistency.APPROVED_BUT_LOCAL} if restored else SETTLED
         stuck = {key: state for key in self.keys if (state := classify(self.world.evidence(key))) not in allowed}
         stuck = {key: state for key, state in stuck.items() if not (state is State.LOCAL_ONLY and key in self.made_up)}
+        stuck = {key: state for key, state in stuck.items() if not (state is State.IDLE and key in self.world.unfit)}
         return f"stuck: {stuck}" if stuck else None
 
 

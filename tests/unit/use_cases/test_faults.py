@@ -28,6 +28,7 @@ def prepared(operation):
         world.insert(key, "v", "part")
     ports = Run(world).ports()
     pull(ports, KEYS if operation != "pull" else KEYS[2:])
+    world.unfit = {KEYS[1]}
     for key in (KEYS[2], KEYS[4]):
         world.request(key)
     delete(ports, [KEYS[4]], lambda _: True)
@@ -93,6 +94,6 @@ def test_one_fault_anywhere(operation, fault, late):
 
 
 def test_the_prepared_worlds_have_every_kind_of_work():
-    """The worlds that the faults meet have idle, lost, requested and withdrawn rows."""
+    """The worlds that the faults meet have idle, unfit, lost, requested and withdrawn rows."""
     states = {classify(prepared("pull").evidence(key)) for key in KEYS}
     assert states == {State.IDLE, State.DELETION_REQUESTED, State.LOST_LOCALLY, State.REQUEST_WITHDRAWN}

@@ -115,3 +115,19 @@ def test_the_same_seed_is_the_same_history():
         return [faults(None, "commit pull") for _ in range(50)]
 
     assert history(3) == history(3) != history(4)
+
+
+def test_what_the_local_server_cannot_hold_is_left_out_of_its_chunk(world):
+    """Such entities are named and neither local nor registered, the others of their chunk arrive, a lost one too."""
+    pull(Run(world).ports(), [KEYS[0]])
+    world.lose(KEYS[0])
+    world.unfit = {KEYS[1]}
+    result = pull(Run(world).ports())
+    assert (result.pulled, result.busy) == (2, 0)
+    assert [fault.key for fault in result.not_representable] == [{"key0": "b"}]
+    assert set(world.local) == set(world.outbound) == {KEYS[0], KEYS[2]}
+    assert not any(entry.is_open for entry in world.journal.values())
+    world.unfit = {KEYS[0]}
+    world.lose(KEYS[0])
+    assert [fault.key for fault in pull(Run(world).ports()).not_representable] == [{"key0": "a"}]
+    assert set(world.local) == set(world.outbound) == {KEYS[1], KEYS[2]}

@@ -10,7 +10,7 @@ from link.adapters.datajoint import flight, layout, linking
 from link.adapters.datajoint.line import set_up_alone
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.moving import Mover, unfinished
-from link.adapters.datajoint.objects import Packing
+from link.adapters.datajoint.objects import Entry, Packing
 from link.use_cases.ports import Chunk
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from link.adapters.datajoint.model import EntityModel
     from link.adapters.datajoint.session import Session
-    from link.adapters.datajoint.stores import Store, StoreMap
+    from link.adapters.datajoint.stores import StoreMap
     from link.domain.transfers import Transfer
 
 
@@ -32,6 +32,8 @@ class Carrier:
     """The local server's."""
     beat: Callable[[], None]
     """Keeps both lines from falling asleep while objects are on their way."""
+    told: Callable[[int, int], None]
+    """Hears of bytes that have arrived, and of how many."""
 
     def prepare(self) -> None:
         self.stores.check(self.entity)
@@ -48,14 +50,13 @@ class Carrier:
         packed = packing.rows(self.entity, rows)
         if packing.moves:
             moves = list(packing.moves.values())
-            flight.record(self.session(), transfer, self._named(packing))
-            Mover(schema=self.stores.local_schema, beat=self.beat).move(moves)
+            flight.record(self.session(), transfer, self._entries(packing))
+            Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told).move(moves)
         return Chunk(keys=chunk.keys, rows=packed)
 
-    def _named(self, packing: Packing) -> Iterator[tuple[Store, str, Addressing]]:
+    def _entries(self, packing: Packing) -> Iterator[Entry]:
         """Yield what must not be removed meanwhile: the objects, and the folders of those that are not whole yet."""
-        stores = {move.local.name: move.local for move in packing.moves.values()}
-        for store in stores.values():
-            yield store, unfinished(store, self.stores.local_schema), Addressing.SCHEMA
-        for move in packing.moves.values():
-            yield move.local, move.goal, move.addressing
+        for store in {move.local.name: move.local for move in packing.moves.values() if not move.stays}.values():
+            folder = unfinished(store, self.stores.local_schema)
+            yield Entry(store=store.name, path=folder, addressing=Addressing.SCHEMA)
+        yield from packing.entries

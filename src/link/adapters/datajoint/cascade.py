@@ -36,6 +36,24 @@ def count(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Re
     return _summed(session, table, key, keys, lambda diagram: {ft.full_table_name: len(ft) for ft in diagram})
 
 
+def whole(session: Session, table: Any) -> Removal:
+    """Count all rows of the table and of all that depend on it: what dropping it takes, whatever those rows refer to.
+
+    Raises `DeleteBlocked` where a part would go without its master.
+    """
+    dependencies = session.connection.dependencies
+    session.connection.register(dj.Schema(session.schema, connection=session.connection, create_schema=False))
+    with session.translating():
+        dependencies.load_all_downstream()
+        names = [name for name in dependencies.descendants(table.full_table_name) if not name.isdigit()]
+        counts = {name: len(dj.FreeTable(session.connection, name)) for name in names}
+    for name in names:
+        master = extract_master(name)
+        if master and master not in counts:
+            raise DeleteBlocked(table=table.full_table_name, detail=f"part {name} would go without its master")
+    return Removal(counts=counts)
+
+
 def delete(session: Session, table: Any, key: Sequence[Column], keys: Keys) -> Removal:
     """Delete `keys` with all that depends on them, leaves first, inside the caller's transaction."""
     removed = _summed(session, table, key, keys, _deleted)

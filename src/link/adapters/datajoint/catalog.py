@@ -36,7 +36,7 @@ def snake_case(class_name: str) -> str:
 
 def find_table(session: Session, schema: str, class_name: str) -> str:
     """Return the name of a class's table, of any tier; raise as `read_entity` does where there is none to link."""
-    return _find(schema, class_name, _catalog(session).tables(session, schema)).name
+    return _find(schema, class_name, of(session).tables(session, schema)).name
 
 
 def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
@@ -50,7 +50,7 @@ def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
         NotLinkable: the table is a view, has no key or another trait that rules linking out.
         ColumnNotSupported: a column is not known to arrive exactly.
     """
-    catalog = _catalog(session)
+    catalog = of(session)
     tables = catalog.tables(session, schema)
     master = _find(schema, class_name, tables)
     foreign_keys = catalog.foreign_keys(session, schema)
@@ -66,7 +66,7 @@ def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
 
 def read_tables(session: Session, schema: str, names: Sequence[str]) -> list[TableModel]:
     """Read a master and its parts by their names; a table that is not there raises `DeclarationChanged`."""
-    catalog = _catalog(session)
+    catalog = of(session)
     tables = catalog.tables(session, schema)
     for name in names:
         if name not in tables:
@@ -75,7 +75,8 @@ def read_tables(session: Session, schema: str, names: Sequence[str]) -> list[Tab
     return _read(session, schema, [tables[name] for name in names], columns, foreign_keys)
 
 
-def _catalog(session: Session) -> Catalog:
+def of(session: Session) -> Catalog:
+    """Return the catalog of the session's backend."""
     return cast("Catalog", catalog_postgresql if session.backend == "postgresql" else catalog_mysql)
 
 
@@ -87,7 +88,7 @@ def _read(
     foreign_keys: Sequence[ForeignKey],
 ) -> list[TableModel]:
     """Read a master, which comes first, and its parts."""
-    catalog, names = _catalog(session), [table.name for table in wanted]
+    catalog, names = of(session), [table.name for table in wanted]
     refuse_names(schema, names)
     lineages = Lineages(session, catalog)
     lineages.add(foreign_keys, schema)
@@ -118,9 +119,13 @@ def _class_name(table: str) -> str:
 
 
 def _parts(schema: str, master: str, tables: Mapping[str, FoundTable], foreign_keys: Sequence[ForeignKey]) -> list[FoundTable]:
-    """Return the tables that are named like parts and refer to the master, by name, without Link's own."""
-    children = {key.table for key in foreign_keys if (key.parent_schema, key.parent_table) == (schema, master)}
-    parts = [tables[name] for name in sorted(children & tables.keys()) if name.startswith(f"{master}__")]
+    """Return the tables that are named like parts and refer to the master or to another part, by name, without Link's own."""
+    named = [key for key in foreign_keys if key.parent_schema == schema and key.table.startswith(f"{master}__")]
+    linked, found = set(), {master}
+    while found:
+        linked |= found
+        found = {key.table for key in named if key.parent_table in linked} - linked
+    parts = [tables[name] for name in sorted(linked & tables.keys() - {master})]
     return [part for part in parts if (part.name, part.comment) != (master + REQUESTED, REQUESTED_COMMENT)]
 
 

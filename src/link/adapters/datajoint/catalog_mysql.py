@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
 
 _TABLES = """
-SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"""
+SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COMMENT, CREATE_OPTIONS FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"""
 
 _COLUMNS = """
 SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE,
@@ -34,21 +34,30 @@ FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = %s AND REFERENCED_
 ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"""
 
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
+_TIMES = ("datetime", "time", "timestamp")
+_SIZED = ("char", "varchar", "binary", "varbinary")
 _NOW = re.compile(r"(current_timestamp|now|localtimestamp)(\(\d*\))?$", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9.]+(e[+-]?[0-9]+)?$", re.IGNORECASE)
+_BITS_CONSTANT = re.compile(r"b'[01]*'$")
 _LABEL = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "Z": "\x1a"}
 
 kinds = {
     **dict.fromkeys(_BITS, Kind.INTEGER),
-    **dict.fromkeys(("tinyblob", "blob", "mediumblob", "longblob"), Kind.BYTES),
+    **dict.fromkeys(("tinyblob", "blob", "mediumblob", "longblob", "binary", "varbinary"), Kind.BYTES),
     "double": Kind.FLOAT64,
+    "float": Kind.FLOAT32,
     "decimal": Kind.DECIMAL,
     "bool": Kind.BOOL,
-    **dict.fromkeys(("varchar", "tinytext", "text", "mediumtext", "longtext"), Kind.STRING),
+    **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), Kind.STRING),
     "enum": Kind.ENUM,
+    "set": Kind.SET,
+    "bit": Kind.BITS,
     "date": Kind.DATE,
     "datetime": Kind.DATETIME,
+    "time": Kind.TIME,
+    "timestamp": Kind.INSTANT,
+    "year": Kind.YEAR,
     "uuid": Kind.UUID,
     "json": Kind.JSON,
 }
@@ -58,11 +67,14 @@ def tables(session: Session, schema: str) -> dict[str, FoundTable]:
     """Return every table and view that the user can see."""
     found = session.query(_TABLES, [schema])
     return {
-        name: FoundTable(name=name, comment=note or "", refusal=_refusal(sort, engine)) for name, sort, engine, note in found
+        name: FoundTable(name=name, comment=note or "", refusal=_refusal(sort, engine, options or ""))
+        for name, sort, engine, note, options in found
     }
 
 
-def _refusal(sort: str, engine: str | None) -> str:
+def _refusal(sort: str, engine: str | None, options: str) -> str:
+    if "partitioned" in options:
+        return "it is partitioned, and no foreign key may refer to a partitioned table here"
     if sort != "BASE TABLE":
         return f"it is a {sort.lower()}, not a table"
     return "" if engine == "InnoDB" else f"its engine {engine} knows no foreign keys"
@@ -79,7 +91,8 @@ def columns(session: Session, schema: str, tables: Sequence[str]) -> dict[str, l
 def _column(session: Session, row: Sequence[Any]) -> FoundColumn:
     name, native, data, length, precision, scale, fraction, nullable, default, extra, comment, charset, collation = row
     base = _base(native, data, comment or "")
-    size = {"datetime": fraction, "decimal": precision, "varchar": length}.get(base, _BITS.get(base))
+    sizes = {"decimal": precision, "bit": precision, **dict.fromkeys(_TIMES, fraction), **dict.fromkeys(_SIZED, length)}
+    size = sizes.get(base, _BITS.get(base))
     return FoundColumn(
         name=name,
         native=native,
@@ -87,7 +100,7 @@ def _column(session: Session, row: Sequence[Any]) -> FoundColumn:
         size=None if size is None else int(size),
         scale=int(scale) if base == "decimal" else None,
         unsigned="unsigned" in native.lower() and base in {*_BITS, "decimal"},
-        labels=labels(native) if base == "enum" else (),
+        labels=labels(native) if base in {"enum", "set"} else (),
         nullable=nullable == "YES",
         default=_maria_default(default) if session.mariadb else _default(default, extra),
         comment=comment or "",
@@ -102,7 +115,7 @@ def _base(native: str, data: str, comment: str) -> str:
     mark = next((mark for mark in marks if comment.startswith(mark)), "")
     if mark and marks[mark][0] in {data.lower(), native.lower()}:
         return marks[mark][1]
-    return data.lower()
+    return data.lower() if data.lower() not in {"uuid", "bool"} else native.upper()  # MariaDB has a type UUID of its own
 
 
 def labels(native: str) -> tuple[str, ...]:
@@ -129,6 +142,8 @@ def _maria_default(text: str | None) -> Default | None:
         return None
     if _NOW.match(text):
         return Default(now=True)
+    if _BITS_CONSTANT.match(text):
+        return Default(value=text)
     if quoted := _LABEL.fullmatch(text):
         return Default(value=_unescape(quoted[1]))
     return Default(value=text) if _NUMBER.match(text) else None

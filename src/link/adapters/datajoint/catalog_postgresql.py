@@ -67,20 +67,26 @@ ORDER BY c.relname, f.oid"""
 _BITS = {"int2": 16, "int4": 32, "int8": 64}
 _STAMP_DIGITS = 6
 _NOW = re.compile(r"\(*(current_timestamp(\(\d+\))?|localtimestamp(\(\d+\))?|now\(\))\)*(::.+)?$", re.IGNORECASE)
-_QUOTED = re.compile(r"(E?)'((?:[^']|'')*)'(::.+)?$", re.DOTALL)
+_QUOTED = re.compile(r"([EB]?)'((?:[^']|'')*)'(::.+)?$", re.DOTALL)
 _BARE = re.compile(r"\(?(-?[0-9.]+(?:e[+-]?[0-9]+)?|true|false)\)?(::.+)?$", re.IGNORECASE)
 _REFUSALS = {"v": "it is a view, not a table", "m": "it is a view, not a table", "f": "it is a foreign table"}
 
 kinds = {
     **dict.fromkeys(_BITS, Kind.INTEGER),
     "float8": Kind.FLOAT64,
+    "float4": Kind.FLOAT32,
     "numeric": Kind.DECIMAL,
     "bool": Kind.BOOL,
     "varchar": Kind.STRING,
+    "bpchar": Kind.STRING,
     "text": Kind.STRING,
     "enum": Kind.ENUM,
     "date": Kind.DATE,
     "timestamp": Kind.DATETIME,
+    "timestamptz": Kind.INSTANT,
+    "time": Kind.TIME,
+    "interval": Kind.TIME,
+    "bit": Kind.BITS,
     "uuid": Kind.UUID,
     "json": Kind.JSON,
     "jsonb": Kind.JSON,
@@ -130,8 +136,10 @@ def _base(name: str, schema: str, sort: str) -> str:
 
 def _size(base: str, modifier: int) -> tuple[int | None, int | None]:
     """Take apart PostgreSQL's type modifier; -1 means that the type was declared without one."""
-    if base == "timestamp":
-        return (_STAMP_DIGITS if modifier < 0 else modifier), None
+    if base in {"timestamp", "timestamptz", "time", "interval"}:
+        return min(modifier & 0xFFFF, _STAMP_DIGITS), None
+    if base == "bit":
+        return modifier, None
     if modifier < 0 or base in _BITS:
         return _BITS.get(base), None
     if base == "numeric":
@@ -149,7 +157,7 @@ def _default(expression: str | None) -> Default | None:
         return Default(now=True)
     if quoted := _QUOTED.match(expression):
         text = quoted[2].replace("''", "'")
-        return Default(value=text.replace("\\\\", "\\") if quoted[1] else text)
+        return Default(value=text.replace("\\\\", "\\") if quoted[1] == "E" else text)
     bare = _BARE.match(expression)
     return Default(value=bare[1]) if bare else None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from link.adapters.datajoint import codecs, stored_codecs
+from link.adapters.datajoint import codecs, legacy_objects, stored_codecs
 from link.adapters.datajoint.found import Mark
 from link.adapters.datajoint.model import Column, Default, Kind
 from link.domain.errors import ColumnNotSupported
@@ -18,25 +18,17 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.found import FoundColumn
 
 _CORE = re.compile(
-    r"(u?int(8|16|32|64)|float64|bool|uuid|jsonb?|bytes|date|datetime|varchar|enum|decimal)(\s*\(.*\))?",
+    r"(u?int(8|16|32|64)|float(32|64)|bool|uuid|jsonb?|bytes|date|datetime|(var)?char|enum|decimal)(\s*\(.*\))?",
     re.DOTALL | re.IGNORECASE,
 )
-_NOT_IN_KEY = {Kind.FLOAT64, Kind.JSON, Kind.BYTES}
+_NOT_IN_KEY = {Kind.FLOAT64, Kind.FLOAT32, Kind.JSON, Kind.BYTES, Kind.BITS, Kind.SET}
+_KEY_BYTES = {"binary", "varbinary", "bytea"}
 _TRUTH = {"true": "1", "t": "1", "false": "0", "f": "0"}
-_SINGLE = "single precision does not survive text, and does not equal itself when it is a key"
-_PADDED = "PostgreSQL pads it with spaces and MySQL strips them"
-_ZONED = "its value depends on the session's time zone"
-_TIMED = "the servers' ranges of it differ"
+_DIGITS = {Kind.BITS: re.compile(r"b?'?([01]+)'?"), Kind.UUID: re.compile(r"([0-9a-f]{32})")}
 _EXTERNAL = codecs.Objection(
     "DataJoint 0.11 and older keep its values outside the database, where no later version finds them",
     "Let lab S copy the values, with the DataJoint that wrote them, into a longblob of another table, and link that table.",
 )
-_REASONS = {
-    **dict.fromkeys(("float", "float4", "real"), _SINGLE),
-    **dict.fromkeys(("char", "bpchar"), _PADDED),
-    **dict.fromkeys(("timestamp", "timestamptz", "timetz"), _ZONED),
-    **dict.fromkeys(("time", "year", "interval"), _TIMED),
-}
 
 
 def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, in_key: bool) -> Column:
@@ -48,7 +40,13 @@ def plain_column(table: str, found: FoundColumn, kinds: Mapping[str, Kind], *, i
     mark = Mark.split(found.comment)
     if stored_codecs.is_stored(mark.type):
         return _stored_column(table, found, mark, in_key=in_key)
+    if marker := legacy_objects.modern(mark.type, found.native):
+        found = evolve(found, base="json", charset="", collation="")
+        column = _stored_column(table, found, evolve(mark, type=marker), in_key=in_key)
+        return evolve(column, external=table.rpartition(".")[0])
     kind = kinds.get(found.base)
+    if in_key and kind is Kind.BYTES and found.base in _KEY_BYTES:
+        kind = Kind.BINARY
     if objection := _objection(found, mark.type, kind, in_key=in_key):
         raise ColumnNotSupported(
             table=table,
@@ -109,19 +107,17 @@ def _reason(found: FoundColumn, marker: str, kind: Kind | None) -> str:
     if reason := _marker_reason(marker):
         return reason
     if kind is None:
-        return _REASONS.get(found.base, "its type is not known to arrive exactly")
-    if kind is Kind.DECIMAL and (found.size is None or not 0 <= (found.scale or 0) <= found.size):
-        return "a decimal needs a number of digits and a scale within it"
+        return "its type is none of those that are known to arrive exactly"
+    if found.base == "bpchar" and found.size is None:
+        return "a char without a length has a meaning of its own on PostgreSQL"
+    if kind is Kind.SET and "" in found.labels:
+        return "a set with an empty label cannot be told from an empty set"
     return ""
 
 
 def _marker_reason(marker: str) -> str:
     if "@" in marker:
         return "it keeps its values in an object store"
-    if marker.startswith("float32"):
-        return _SINGLE
-    if marker.startswith("char"):
-        return _PADDED
     return "" if not marker or _CORE.fullmatch(marker) else f"its mark {marker!r} is unknown"
 
 
@@ -132,15 +128,15 @@ def _key_reason(found: FoundColumn, kind: Kind | None) -> str:
 
 
 def _default(default: Default | None, kind: Kind) -> Default | None:
-    """Bring a default into wire form; one that has none (a zero date, bytes, today's date) is left out."""
-    if default is None or kind is Kind.BYTES or (default.now and kind is not Kind.DATETIME):
+    """Bring a default into wire form; one that has none (a zero date, bytes, an instant, today's date) is left out."""
+    if default is None or kind in {Kind.BYTES, Kind.BINARY} or (default.now and kind not in {Kind.DATETIME, Kind.INSTANT}):
         return None
     text = default.value or ""
-    if text.startswith("0000-00-00"):
+    if text.startswith("0000-00-00") or (kind is Kind.INSTANT and not default.now):
         return None
     if kind is Kind.BOOL:
         return evolve(default, value=_TRUTH.get(text.lower(), text))
-    if kind is Kind.UUID:
-        text = text.replace("-", "").lower()
-        return Default(value=text) if re.fullmatch(r"[0-9a-f]{32}", text) else None
+    if kind in _DIGITS:
+        digits = _DIGITS[kind].fullmatch(text.replace("-", "").lower())
+        return Default(value=digits[1]) if digits else None
     return default

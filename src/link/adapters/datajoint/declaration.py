@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import evolve
 
-from link.adapters.datajoint import declaration_mysql, declaration_postgresql
+from link.adapters.datajoint import catalog, declaration_mysql, declaration_postgresql, lineage
 from link.adapters.datajoint.model import TableModel
 from link.adapters.datajoint.refusals import NAME_LIMIT, REQUESTED, REQUESTED_COMMENT
 from link.domain.errors import NotLinkable
@@ -101,16 +101,26 @@ def requests_statements(entity: EntityModel, session: Session, *, exact_keys: bo
 
 def lineage_statements(entity: EntityModel, session: Session) -> list[tuple[str, tuple[Any, ...]]]:
     """Return the statements that record the copies' lineage as DataJoint does, with their arguments."""
-    table = session.table("~lineage")
     tables = (*entity.tables, requests_table(entity))
     entries = [(part.name, column.name, column.lineage) for part in tables for column in part.columns if column.lineage]
+    table = session.table(lineage.TABLE)
+    return [(_lineage_table(table, session), ()), _recording(table, entries, session)]
+
+
+def other_lineage_statements(session: Session) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return the statement that records what DataJoint does not know of the schema's other tables, if there is anything."""
+    entries = lineage.missing(session, catalog.of(session))
+    return [_recording(session.table(lineage.TABLE), entries, session)] if entries else []
+
+
+def _recording(table: str, entries: list[tuple[str, str, str]], session: Session) -> tuple[str, tuple[Any, ...]]:
     values = ", ".join(["(%s, %s, %s)"] * len(entries))
     insert = f"INTO {table} (table_name, attribute_name, lineage) VALUES {values}"
     if session.backend == "postgresql":
         upsert = f"INSERT {insert} ON CONFLICT (table_name, attribute_name) DO UPDATE SET lineage = EXCLUDED.lineage"
     else:
         upsert = f"REPLACE {insert}"
-    return [(_lineage_table(table, session), ()), (upsert, tuple(value for entry in entries for value in entry))]
+    return upsert, tuple(value for entry in entries for value in entry)
 
 
 def _lineage_table(table: str, session: Session) -> str:

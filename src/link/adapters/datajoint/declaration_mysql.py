@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from link.adapters.datajoint.found import marked
-from link.adapters.datajoint.marks import is_text, mark, signed_bits
+from link.adapters.datajoint.marks import is_char, is_text, mark, signed_bits
 from link.adapters.datajoint.model import Kind
 from link.domain.errors import ColumnNotSupported, NotLinkable
 
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 _INTEGERS = {8: "tinyint", 16: "smallint", 24: "mediumint", 32: "int", 64: "bigint"}
 _TYPES = {
     Kind.FLOAT64: "double",
+    Kind.FLOAT32: "float",
     Kind.DECIMAL: "decimal({size},{scale})",
     Kind.BOOL: "tinyint",
     Kind.STRING: "varchar({size})",
     Kind.DATE: "date",
     Kind.DATETIME: "datetime({size})",
+    Kind.INSTANT: "timestamp({size})",
+    Kind.TIME: "time({size})",
+    Kind.YEAR: "year",
+    Kind.BITS: "bit({size})",
     Kind.UUID: "binary(16)",
     Kind.JSON: "json",
     Kind.BYTES: "longblob",
@@ -31,6 +36,7 @@ _TYPES = {
 _COMMENT_LIMIT, _TABLE_COMMENT_LIMIT = 1024, 2048
 _VARCHAR_LIMIT = 16383
 """Characters of four bytes in InnoDB's row of 65,535 bytes."""
+_CHAR_LIMIT, _BITS_LIMIT = 255, 64
 _KEY_LIMIT = 3072
 _DIGITS_LIMIT, _SCALE_LIMIT = 65, 30
 _COLLATIONS = """
@@ -99,7 +105,7 @@ class Declaration:
     def _column(self, column: Column, plain: set[str]) -> str:
         """Define a column; one of `plain` gets the schema's own collation."""
         kind = self._type(column)
-        if column.kind in {Kind.STRING, Kind.ENUM} and column.name not in plain:
+        if column.kind in {Kind.STRING, Kind.ENUM, Kind.SET} and column.name not in plain:
             kind += f" {self._collation(column)}"
         parts = [self.session.quote(column.name), kind, "NULL" if column.nullable else "NOT NULL"]
         if default := self._default(column):
@@ -118,11 +124,11 @@ class Declaration:
     def _type(self, column: Column) -> str:
         if column.kind is Kind.INTEGER:
             return self._integer(column)
-        if column.kind is Kind.ENUM:
-            return f"enum({_labels(column)})"
-        if column.kind is Kind.DATETIME and not column.size:
-            return "datetime"
-        if self.source == "mysql" and (column.kind is Kind.BYTES or is_text(column)):
+        if column.kind in {Kind.ENUM, Kind.SET}:
+            return f"{column.kind.value}({_labels(column)})"
+        if is_char(column) and (column.size or 0) <= _CHAR_LIMIT:
+            return f"char({column.size})"
+        if self.source == "mysql" and (column.kind in {Kind.BYTES, Kind.BINARY} or is_text(column)):
             return column.native
         if is_text(column):
             return "longtext"
@@ -158,7 +164,8 @@ class Declaration:
         if default.now:
             return f"CURRENT_TIMESTAMP({column.size})" if column.size else "CURRENT_TIMESTAMP"
         value = default.value or ""
-        return f"X'{value}'" if column.kind is Kind.UUID else literal(value)
+        prefix = {Kind.UUID: "X", Kind.BITS: "b"}.get(column.kind)
+        return f"{prefix}'{value}'" if prefix else literal(value)
 
     def _index(self, index: Index) -> str:
         columns = ", ".join(self.session.quote(name) for name in index.columns)
@@ -182,10 +189,18 @@ class Declaration:
     def _refusal(self, column: Column) -> str:
         if self.source == "mysql":
             return ""
-        if column.kind is Kind.STRING and (column.size or 0) > _VARCHAR_LIMIT:
-            return f"a varchar of the local server ends at {_VARCHAR_LIMIT} characters"
-        if column.kind is Kind.DECIMAL and ((column.size or 0) > _DIGITS_LIMIT or (column.scale or 0) > _SCALE_LIMIT):
-            return f"a decimal of the local server ends at {_DIGITS_LIMIT} digits and a scale of {_SCALE_LIMIT}"
+        if column.kind is Kind.BINARY:
+            return "bytes without a bound cannot be a key on the local server"
+        longest = {Kind.STRING: _VARCHAR_LIMIT, Kind.BITS: _BITS_LIMIT}.get(column.kind)
+        if longest is not None and (column.size or 0) > longest:
+            return f"it has a size of {column.size}, and the local server's type for it ends at {longest}"
+        digits = column.size or 0
+        if column.kind is Kind.DECIMAL and not (
+            0 < digits <= _DIGITS_LIMIT and 0 <= (column.scale or 0) <= min(digits, _SCALE_LIMIT)
+        ):
+            return (
+                f"the local server's decimals have {_DIGITS_LIMIT} digits at most, and {_SCALE_LIMIT} of them after the point"
+            )
         if column.kind is Kind.ENUM and any(label.endswith(" ") for label in column.labels):
             return "the local server strips spaces from the end of an enum's labels"
         return ""

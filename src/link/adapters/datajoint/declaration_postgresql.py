@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from link.adapters.datajoint.found import marked
-from link.adapters.datajoint.marks import is_text, mark, signed_bits
+from link.adapters.datajoint.marks import is_char, is_text, mark, set_size, signed_bits
 from link.adapters.datajoint.model import Kind
 from link.domain.errors import ColumnNotSupported
 
@@ -19,16 +19,24 @@ if TYPE_CHECKING:
 _INTEGERS: dict[int | None, str] = {8: "smallint", 16: "smallint", 32: "integer", 64: "bigint"}
 _TYPES = {
     Kind.FLOAT64: "double precision",
+    Kind.FLOAT32: "real",
     Kind.DECIMAL: "numeric({size},{scale})",
     Kind.BOOL: "boolean",
-    Kind.STRING: "varchar({size})",
+    **dict.fromkeys((Kind.STRING, Kind.SET), "varchar({size})"),
     Kind.DATE: "date",
     Kind.DATETIME: "timestamp({size})",
+    Kind.INSTANT: "timestamptz({size})",
+    Kind.TIME: "interval",
+    Kind.YEAR: "smallint",
+    Kind.BITS: "bit({size})",
     Kind.UUID: "uuid",
     Kind.JSON: "jsonb",
     Kind.BYTES: "bytea",
+    Kind.BINARY: "bytea",
 }
-_STAMP_DIGITS = 6
+"""A MySQL `time` is a span, negative or longer than a day too, and Python's timedelta to its readers: an interval."""
+_OWN = {Kind.JSON, Kind.TIME, Kind.DECIMAL}
+"""Kinds of which PostgreSQL has several types; a copy here has the source's own."""
 _LABEL_LIMIT = 63
 _ENUMS = """
 SELECT t.typname, ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
@@ -134,13 +142,12 @@ class Declaration:
             return _INTEGERS.get(signed_bits(column), "numeric(20,0)")
         if column.kind is Kind.ENUM:
             return self.session.table(self._enum(column))
-        if column.kind is Kind.DATETIME and column.size == _STAMP_DIGITS:
-            return "timestamp"
-        if column.kind is Kind.JSON and (self.source, column.native) == ("postgresql", "json"):
-            return "json"
         if is_text(column):
             return "text"
-        return _TYPES[column.kind].format(size=column.size, scale=column.scale)
+        if self.source == "postgresql" and (column.kind in _OWN or is_char(column)):
+            return column.native
+        size = set_size(column) if column.kind is Kind.SET else column.size
+        return _TYPES[column.kind].format(size=size, scale=column.scale)
 
     def _default(self, column: Column) -> str:
         if column.default is None:

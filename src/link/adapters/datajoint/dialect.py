@@ -14,9 +14,9 @@ class Dialect(Protocol):
 
     uuid: str
     """The placeholder of an id."""
-    begin_snapshot: str
-    """Starts a transaction in which all reads of registered entities see one state."""
     now: str
+    share: str
+    """Ends a SELECT whose rows nobody may change before the transaction ends."""
     ago: str
     """The time so many seconds ago, with a placeholder for them."""
 
@@ -37,8 +37,8 @@ class PostgreSQL:
     """PostgreSQL's spelling."""
 
     uuid = "%s::uuid"
-    begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
     now = "clock_timestamp()"
+    share = "FOR SHARE"
     ago = "clock_timestamp() - %s * INTERVAL '1 second'"
 
     def id(self, value: UUID) -> str:
@@ -58,8 +58,8 @@ class MySQL:
     """The spelling of MariaDB and MySQL."""
 
     uuid = "%s"
-    begin_snapshot = "START TRANSACTION"
     now = "UTC_TIMESTAMP(6)"
+    share = "LOCK IN SHARE MODE"
     ago = "UTC_TIMESTAMP(6) - INTERVAL %s SECOND"
 
     def id(self, value: UUID) -> bytes:

@@ -111,6 +111,11 @@ class TimedConnection(dj.Connection):
         _notice_the_dead(connection._sock, self.timeout)
         return connection
 
+    @property
+    def is_down(self) -> bool:
+        """Whether psycopg2 has noticed that the line is gone; it never opens one again, as PyMySQL does."""
+        return self.adapter.backend == "postgresql" and bool(self._conn.closed)
+
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Cut the line where the block takes longer than `timeout`, on PostgreSQL."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from link.adapters.datajoint import wire
-from link.adapters.datajoint.layout import JOURNAL, TRANSFER
+from link.adapters.datajoint.layout import JOURNAL, REGISTRY, TRANSFER
 from link.domain.transfers import Operation
 from link.use_cases.ports import SourceEvidence
 
@@ -49,6 +49,10 @@ class SourceTables:
         return self.session.table(JOURNAL)
 
     @property
+    def registry(self) -> str:
+        return self.session.table(REGISTRY)
+
+    @property
     def keys(self) -> list[str]:
         """The key columns, quoted."""
         return [self.session.quote(column.name) for column in self.entity.master.key]
@@ -78,11 +82,13 @@ class SourceTables:
         """
         return f"EXISTS (SELECT 1 FROM {self.journal} j WHERE j.transfer = o.{TRANSFER} AND j.closed IS NOT NULL)"
 
-    def evidence(self, rows: str, args: Sequence[Any]) -> list[tuple[tuple[str, ...], SourceEvidence]]:
-        """Return keys and evidence of `rows`: FROM … with an alias `x` that has the key, and all that follows it.
+    @property
+    def pointless(self) -> str:
+        """The condition that an approval of the row `o` is withdrawn, or that its source row is gone."""
+        return f"NOT ({self.flagged(self.requested)} AND {self.flagged(self.source)})"
 
-        A `{joins}` in `rows` is where the tables of Link are joined.
-        """
+    def evidence(self, rows: str, args: Sequence[Any], order: str) -> list[tuple[tuple[str, ...], SourceEvidence]]:
+        """Return keys and evidence of `rows`, a relation with the alias `x` that has the key, in an order."""
         joins = (
             f" LEFT JOIN {self.source} s ON {self.same('s', 'x')} LEFT JOIN {self.outbound} o ON {self.same('o', 'x')}"
             f" LEFT JOIN {self.requested} r ON {self.same('r', 'x')}"
@@ -91,7 +97,7 @@ class SourceTables:
         )
         first = self.keys[0]
         flags = ", ".join(f"CASE WHEN {alias}.{first} IS NULL THEN 0 ELSE 1 END" for alias in "sora")
-        statement = f"SELECT {self.wires('x')}, {flags}, j.operation FROM {rows}".replace("{joins}", joins)
+        statement = f"SELECT {self.wires('x')}, {flags}, j.operation FROM {rows}{joins} ORDER BY {order}"
         return [self._read(row) for row in self.session.query(statement, args)]
 
     def _read(self, row: tuple[Any, ...]) -> tuple[tuple[str, ...], SourceEvidence]:

@@ -12,15 +12,15 @@ import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from link.adapters.datajoint import layout
+from link.adapters.datajoint import layout, linking
 from link.adapters.datajoint.dialect import dialect
 from link.adapters.datajoint.model import Addressing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from link.adapters.datajoint.objects import Entry
     from link.adapters.datajoint.session import Session
-    from link.adapters.datajoint.stores import Store
     from link.domain.transfers import Transfer
 
 GRACE = 3600
@@ -28,34 +28,35 @@ GRACE = 3600
 _ROWS = 2_000
 
 
-def record(session: Session, transfer: Transfer, objects: Iterable[tuple[Store, str, Addressing]]) -> None:
+def record(session: Session, transfer: Transfer, entries: Iterable[Entry]) -> None:
     """Enter the objects of a transfer, before any of them is written; in one transaction."""
-    rows = [
-        (transfer.id.hex, number, *_columns(store.name, path, addressing))
-        for number, (store, path, addressing) in enumerate(objects)
-    ]
+    rows = [(transfer.id.hex, number, *_columns(entry), entry.holder) for number, entry in enumerate(entries)]
     table = session.table(layout.IN_FLIGHT)
     with session.transaction("of the record of objects"):
         for start in range(0, len(rows), _ROWS):
             part = rows[start : start + _ROWS]
-            values = ", ".join(["(%s, %s, %s, %s)"] * len(part))
+            values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(part))
             session.query(
-                f"INSERT INTO {table} (transfer, number, hashed, placed) VALUES {values}",
+                f"INSERT INTO {table} (transfer, number, hashed, placed, holder) VALUES {values}",
                 [value for row in part for value in row],
             )
 
 
-def _columns(store: str, path: str, addressing: Addressing) -> tuple[str | None, str | None]:
-    facts = json.dumps({"path": path, "store": store})
-    return (facts, None) if addressing is Addressing.HASH else (None, facts)
+def _columns(entry: Entry) -> tuple[str | None, str | None]:
+    facts = json.dumps({"path": entry.path, "store": entry.store})
+    return (facts, None) if entry.addressing is Addressing.HASH else (None, facts)
 
 
 def settle(session: Session) -> int:
-    """Strike out the records of transfers that were decided long ago; return how many objects those were."""
+    """Strike out the records of transfers that were decided long ago; return how many objects those were.
+
+    What is named by a column that garbage collections do not count stays as long as it is.
+    """
     table = session.table(layout.IN_FLIGHT)
     known = [str(row[0]) for row in session.query(f"SELECT DISTINCT transfer FROM {table}")]
     old = [name for name in known if _is_decided(session, name)]
-    return sum(session.change(f"DELETE FROM {table} WHERE transfer = %s", (name,)) for name in old)
+    struck = sum(session.change(f"DELETE FROM {table} WHERE transfer = %s AND holder = ''", (name,)) for name in old)
+    return struck + _let_go(session, table, old)
 
 
 def _is_decided(session: Session, name: str) -> bool:
@@ -65,3 +66,27 @@ def _is_decided(session: Session, name: str) -> bool:
         (speech.id(UUID(hex=name)), GRACE),
     )
     return bool(found)
+
+
+def _let_go(session: Session, table: str, transfers: Sequence[str]) -> int:
+    """Strike out what its holder does not name any more."""
+    struck = 0
+    for (holder,) in session.query(f"SELECT DISTINCT holder FROM {table} WHERE holder <> ''"):
+        named = _named(session, *holder.split("."))
+        held = session.query(f"SELECT transfer, number, COALESCE(hashed, placed) FROM {table} WHERE holder = %s", (holder,))
+        gone = [(transfer, n) for transfer, n, facts in held if transfer in transfers and _place(facts) not in named]
+        for place in gone:
+            struck += session.change(f"DELETE FROM {table} WHERE transfer = %s AND number = %s", place)
+    return struck
+
+
+def _named(session: Session, table: str, column: str) -> set[tuple[str, str]]:
+    if not linking.table_exists(session, table):
+        return set()
+    name = session.quote(column)
+    return {_place(row[0]) for row in session.query(f"SELECT {name} FROM {session.table(table)} WHERE {name} IS NOT NULL")}
+
+
+def _place(facts: Any) -> tuple[str, str]:
+    found = json.loads(facts) if isinstance(facts, (str, bytes)) else facts
+    return found["store"], found["path"]

@@ -19,24 +19,27 @@ def look_after(session: Session, names: OutboundNames, source: TableModel) -> No
     On PostgreSQL, DataJoint's delete fails for a user who cannot see a table that depends on the source, for unshared rows
     too. MySQL has no such trouble, and no rights that the link user could pass on.
     """
-    if session.backend != "postgresql" or not _left_out(session, names, source):
+    if not left_out(session, names, source):
         return
     with set_up_alone(session):
-        for role in _left_out(session, names, source):
+        for role in left_out(session, names, source):
             _grant(session, names, role)
 
 
-def _left_out(session: Session, names: OutboundNames, source: TableModel) -> list[str]:
-    """Return the roles that may delete from the source, but not from outbound."""
+def left_out(session: Session, names: OutboundNames, source: TableModel) -> list[str]:
+    """Return the roles that may delete from the source, but not from outbound, where that is the link user's to change."""
+    if session.backend != "postgresql":
+        return []
     rows = session.query(
         "WITH source AS (SELECT c.relowner, c.relacl FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = %s AND c.relname = %s),"
         " deleters AS (SELECT relowner AS id FROM source UNION"
         " SELECT acl.grantee FROM source, aclexplode(relacl) acl WHERE acl.privilege_type = 'DELETE')"
         " SELECT CASE WHEN d.id = 0 THEN 'public' ELSE r.rolname END FROM deleters d LEFT JOIN pg_roles r ON r.oid = d.id"
-        " WHERE NOT (CASE WHEN d.id = 0 THEN has_table_privilege('public', %s, 'DELETE')"
-        " ELSE has_table_privilege(d.id, %s::regclass, 'DELETE') AND has_schema_privilege(d.id, %s, 'USAGE') END)",
-        (source.schema, source.name, _plain(session, names.master), _plain(session, names.master), session.schema),
+        " WHERE NOT (SELECT bool_and(CASE WHEN d.id = 0 THEN has_table_privilege('public', t.name, 'DELETE')"
+        " ELSE has_table_privilege(d.id, t.name::regclass, 'DELETE') AND has_schema_privilege(d.id, %s, 'USAGE') END)"
+        " FROM unnest(%s::text[]) t(name))",
+        (source.schema, source.name, session.schema, [_plain(session, name) for name in names.all]),
     )
     return [str(row[0]) for row in rows]
 
@@ -56,7 +59,7 @@ def _grant(session: Session, names: OutboundNames, role: str) -> None:
             action=f"let role {role!r}, who may delete from the source, use schema {session.schema!r}",
             grant=f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to};",
         )
-    tables = ", ".join(session.table(name) for name in (names.master, names.requested, names.approved))
+    tables = ", ".join(session.table(name) for name in names.all)
     session.query(f"GRANT SELECT, DELETE ON {tables} TO {to}")
     session.query(f"GRANT INSERT ON {session.table(names.requested)} TO {to}")
     session.query(f"GRANT SELECT ON {session.table('~lineage')} TO {to}")

@@ -118,6 +118,21 @@ def install(session: Session, names: OutboundNames, keys: Sequence[str], link: s
     return ROWS
 
 
+def reinstall(session: Session, names: OutboundNames, keys: Sequence[str], link: str, kind: str) -> None:
+    """Put the same kind of guard on outbound again, for all rows that are there."""
+    if kind != ROWS:
+        make = _postgresql if session.backend == "postgresql" else _mysql_triggers
+        make(session, names, keys, link)
+        return
+    _guard_rows(session, names)
+    guard, outbound = session.table(names.guard), session.table(names.master)
+    session.query(f"UPDATE {guard} SET self = guarded WHERE self IS NULL")
+    session.query(
+        f"INSERT IGNORE INTO {guard} (guarded, self) SELECT DISTINCT o.{HELD}, o.{HELD} FROM {outbound} o"
+        f" LEFT JOIN {guard} g ON g.guarded = o.{HELD} WHERE o.{HELD} IS NOT NULL AND g.guarded IS NULL"
+    )
+
+
 def _refusal(names: OutboundNames, link: str, most: int) -> str:
     """Say who holds the row and the way out, in at most `most` characters."""
     flags = "".join(word.capitalize() for word in names.master.split("_"))
@@ -133,19 +148,24 @@ def _literal(session: Session, text: str) -> str:
     return str(session.connection.adapter.quote_string(text)).replace("%", "%%")
 
 
-def _postgresql(session: Session, names: OutboundNames, keys: Sequence[str], link: str) -> None:
-    function, outbound = session.table(f"~{names.master}_guard"), session.table(names.master)
+def postgresql_body(session: Session, names: OutboundNames, keys: Sequence[str], message: str) -> str:
+    """Return the body of the trigger function; `message` is the literal that lab S reads."""
     changed = " OR ".join(f"NEW.{key} IS DISTINCT FROM OLD.{key}" for key in keys)
-    message = _literal(session, _refusal(names, link, 500))
-    session.query(
-        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $link$ BEGIN"
-        f" IF TG_OP = 'TRUNCATE' THEN IF EXISTS (SELECT 1 FROM {outbound} WHERE {HELD} IS NOT NULL) THEN"
+    outbound = session.table(names.master)
+    return (
+        f" BEGIN IF TG_OP = 'TRUNCATE' THEN IF EXISTS (SELECT 1 FROM {outbound} WHERE {HELD} IS NOT NULL) THEN"
         f" RAISE EXCEPTION USING MESSAGE = {message}; END IF; RETURN NULL; END IF;"
         f" IF TG_OP = 'DELETE' THEN IF OLD.{HELD} IS NOT NULL THEN RAISE EXCEPTION USING MESSAGE = {message}; END IF;"
         f" RETURN OLD; END IF;"
         f" IF {changed} OR (NEW.{HELD} IS DISTINCT FROM OLD.{HELD} AND current_user <> {_literal(session, session.user)})"
-        f" THEN RAISE EXCEPTION USING MESSAGE = {message}; END IF; RETURN NEW; END $link$"
+        f" THEN RAISE EXCEPTION USING MESSAGE = {message}; END IF; RETURN NEW; END "
     )
+
+
+def _postgresql(session: Session, names: OutboundNames, keys: Sequence[str], link: str) -> None:
+    function, outbound = session.table(f"~{names.master}_guard"), session.table(names.master)
+    body = postgresql_body(session, names, keys, _literal(session, _refusal(names, link, 500)))
+    session.query(f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $link${body}$link$")
     for name, event, each in (("rows", "DELETE OR UPDATE", "ROW"), ("all", "TRUNCATE", "STATEMENT")):
         trigger = session.quote(f"link_guard_{name}")
         session.query(
@@ -153,22 +173,38 @@ def _postgresql(session: Session, names: OutboundNames, keys: Sequence[str], lin
         )
 
 
-def _mysql_triggers(session: Session, names: OutboundNames, keys: Sequence[str], link: str) -> None:
-    outbound, message = session.table(names.master), _literal(session, _refusal(names, link, 128))
+def mysql_bodies(keys: Sequence[str], message: str) -> dict[str, str]:
+    """Return the triggers' bodies by their events; `message` is the literal that lab S reads."""
     signal = f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = {message}"
     changed = " OR ".join(f"NOT (NEW.{key} <=> OLD.{key})" for key in keys)
-    for event, condition in (("DELETE", f"OLD.{HELD} IS NOT NULL"), ("UPDATE", changed)):
-        trigger = session.table(f"~{names.master[:40]}_{event.lower()}")
+    conditions = {"DELETE": f"OLD.{HELD} IS NOT NULL", "UPDATE": changed}
+    return {event: f"BEGIN IF {condition} THEN {signal}; END IF; END" for event, condition in conditions.items()}
+
+
+def mysql_triggers(session: Session, names: OutboundNames, keys: Sequence[str], link: str) -> dict[str, str]:
+    """Return the statements that make the triggers, by the triggers' names."""
+    bodies = mysql_bodies(keys, _literal(session, _refusal(names, link, 128)))
+    named = {event: session.table(f"~{names.master[:40]}_{event.lower()}") for event in bodies}
+    return {
+        named[event]: f"CREATE TRIGGER {named[event]} BEFORE {event} ON {session.table(names.master)} FOR EACH ROW {body}"
+        for event, body in bodies.items()
+    }
+
+
+def _mysql_triggers(session: Session, names: OutboundNames, keys: Sequence[str], link: str) -> None:
+    for trigger, statement in mysql_triggers(session, names, keys, link).items():
         session.query(f"DROP TRIGGER IF EXISTS {trigger}")
-        session.query(
-            f"CREATE TRIGGER {trigger} BEFORE {event} ON {outbound} FOR EACH ROW BEGIN IF {condition} THEN {signal};"
-            " END IF; END"
-        )
+        session.query(statement)
+
+
+def allow_group_keys(session: Session) -> None:
+    """Let the session's statements make and alter tables that a guard refers to by a key that is not unique."""
+    if session.backend == "mysql" and not session.mariadb:
+        session.query("SET SESSION restrict_fk_on_non_standard_key = OFF")
 
 
 def _guard_rows(session: Session, names: OutboundNames) -> None:
-    if not session.mariadb:
-        session.query("SET SESSION restrict_fk_on_non_standard_key = OFF")
+    allow_group_keys(session)
     guard = session.table(names.guard)
     session.query(
         f"CREATE TABLE IF NOT EXISTS {guard} (guarded binary(16) NOT NULL PRIMARY KEY, self binary(16) NULL,"

@@ -14,9 +14,9 @@ On the local side, in the local schema:
 
 | table | one row a | columns |
 |---|---|---|
-| `~link_decisions` | decided transfer, for ever | transfer, outcome, decided |
+| `~link_decisions` | decided transfer, for ever | transfer, link, outcome, decided |
 | `~link_tables` | linked table | table_name, link, server, source, outbound, model, made |
-| `link_objects_in_flight` | object of a transfer under way, or decided of late | transfer, number, hashed, placed |
+| `link_objects_in_flight` | object of a transfer under way, or decided of late | transfer, number, hashed, placed, holder |
 
 The last one, which only schemas with stored objects have, is an ordinary table to DataJoint, so that its garbage collection
 reads it: `hashed` and `placed` are marked as columns with a store. Names that start with a tilde are hidden from DataJoint's
@@ -82,6 +82,11 @@ class OutboundNames:
         return f"{self.master}__deletion_approved"
 
     @property
+    def all(self) -> tuple[str, str, str]:
+        """Outbound and its flags."""
+        return self.master, self.requested, self.approved
+
+    @property
     def guard(self) -> str:
         """The guard's own table, where the server lets the link user have no trigger."""
         return f"~{self.master}_guard"
@@ -130,13 +135,14 @@ def outbound(session: Session, names: OutboundNames, source: TableModel, columns
     return [master, *flags]
 
 
-def _keyed(session: Session, name: str, columns: list[str], keys: str, parent: str) -> str:
+def foreign_key(session: Session, keys: str, parent: str) -> str:
+    """Return the clause that ties the key columns to a parent's, and lets nothing cascade."""
     rule = "NO ACTION" if session.backend == "postgresql" else "RESTRICT"
-    parts = [
-        *columns,
-        f"PRIMARY KEY ({keys})",
-        f"FOREIGN KEY ({keys}) REFERENCES {parent} ({keys}) ON UPDATE {rule} ON DELETE {rule}",
-    ]
+    return f"FOREIGN KEY ({keys}) REFERENCES {parent} ({keys}) ON UPDATE {rule} ON DELETE {rule}"
+
+
+def _keyed(session: Session, name: str, columns: list[str], keys: str, parent: str) -> str:
+    parts = [*columns, f"PRIMARY KEY ({keys})", foreign_key(session, keys, parent)]
     if session.backend == "mysql" and name.endswith("_outbound"):
         parts += [f"INDEX ({TRANSFER})", f"INDEX ({HELD})"]
     return f"CREATE TABLE IF NOT EXISTS {session.table(name)} ({', '.join(parts)}){_TYPES[session.backend]['end']}"
@@ -156,7 +162,7 @@ def local(session: Session) -> list[str]:
         _create(
             session,
             DECISIONS,
-            "transfer {id} NOT NULL PRIMARY KEY, outcome varchar(9) NOT NULL, decided {time} NOT NULL",
+            "transfer {id} NOT NULL PRIMARY KEY, link {id} NOT NULL, outcome varchar(9) NOT NULL, decided {time} NOT NULL",
         ),
         _create(
             session,
@@ -176,7 +182,10 @@ def in_flight(session: Session) -> list[str]:
         f"{name} jsonb NULL" if postgresql else f"{name} json NULL COMMENT '{comment}'" for name, comment in comments.items()
     )
     made = _create(
-        session, IN_FLIGHT, f"transfer varchar(32) NOT NULL, number int NOT NULL, {columns}, PRIMARY KEY (transfer, number)"
+        session,
+        IN_FLIGHT,
+        f"transfer varchar(32) NOT NULL, number int NOT NULL, {columns}, holder varchar(255) NOT NULL,"
+        " PRIMARY KEY (transfer, number)",
     )
     if not postgresql:
         return [f"{made} COMMENT='{told}'"]

@@ -26,11 +26,14 @@ SETTINGS = {
     "postgresql": (
         "SET SESSION TIME ZONE 'UTC'",
         "SET SESSION DateStyle TO 'ISO, YMD'",
+        "SET SESSION IntervalStyle TO 'postgres'",
         "SET SESSION extra_float_digits TO 1",
         "SET SESSION bytea_output TO 'hex'",
         "SET SESSION standard_conforming_strings TO on",
         "SET SESSION default_transaction_isolation TO 'read committed'",
         "SET SESSION client_encoding TO 'UTF8'",
+        # what is committed stays; a server may be set up otherwise
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         f"SET SESSION lock_timeout TO '{LOCK_SECONDS}s'",
     ),
     "mysql": (

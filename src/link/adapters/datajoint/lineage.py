@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+TABLE = "~lineage"
+"""Where DataJoint 2 records lineage; without it, it joins anything, and where it lacks a table it joins that with nothing."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from link.adapters.datajoint.found import Catalog, ForeignKey
+    from link.adapters.datajoint.found import Catalog, ForeignKey, FoundIndex, FoundTable
     from link.adapters.datajoint.session import Session
 
     Attribute = tuple[str, str, str]
@@ -46,6 +49,10 @@ class Lineages:
             if (schema, key.table, column) != (key.parent_schema, key.parent_table, parent)
         }
 
+    def referring(self, schema: str) -> list[tuple[str, str]]:
+        """Return table and name of the attributes of a schema that foreign keys lead from, once they were taken in."""
+        return list(self._parents[schema])
+
     def _parent(self, attribute: Attribute) -> Attribute | None:
         schema, table, column = attribute
         if schema not in self._parents:
@@ -64,3 +71,51 @@ class Lineages:
                 return ".".join(attribute)
             seen.add(parent)
             attribute = parent
+
+
+def missing(session: Session, catalog: Catalog) -> list[Attribute]:
+    """Return table, attribute and lineage of what the `~lineage` of the session's schema lacks.
+
+    That is what tables made by an older DataJoint, or without any, need to be joined as before once there is a `~lineage`.
+    """
+    schema = session.schema
+    tables = _tables(catalog.tables(session, schema))
+    records = _Records(session, catalog)
+    lineages = Lineages(session, catalog, records)
+    lineages.add(catalog.foreign_keys(session, schema), schema)
+    keys = {table: _key(indexes) for table, indexes in catalog.indexes(session, schema, tables).items()} if tables else {}
+    attributes = [(table, name, True) for table in tables for name in keys.get(table, ())]
+    attributes += [(table, name, False) for table, name in lineages.referring(schema) if name not in keys.get(table, ())]
+    recorded = records(schema)
+    return [
+        (table, name, lineages.of((schema, table, name), in_key=in_key))
+        for table, name, in_key in attributes
+        if table in tables and (table, name) not in recorded and not name.startswith("_")
+    ]
+
+
+def _tables(found: Mapping[str, FoundTable]) -> list[str]:
+    return [name for name, table in found.items() if not name.startswith("~") and not table.refusal]
+
+
+def _key(indexes: Sequence[FoundIndex]) -> tuple[str, ...]:
+    return next((index.columns for index in indexes if index.primary), ())
+
+
+@define
+class _Records:
+    """What each schema's own `~lineage` says, read when first asked for."""
+
+    session: Session
+    catalog: Catalog
+    _known: dict[str, Record] = field(factory=dict, init=False)
+
+    def __call__(self, schema: str) -> Record:
+        if schema not in self._known:
+            there = self.catalog.tables(self.session, schema).get(TABLE)
+            self._known[schema] = self._read(schema) if there is not None and there.readable else {}
+        return self._known[schema]
+
+    def _read(self, schema: str) -> Record:
+        found = self.session.query(f"SELECT table_name, attribute_name, lineage FROM {self.session.table(TABLE, schema)}")
+        return {(table, attribute): lineage for table, attribute, lineage in found}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import datajoint as dj
-from attrs import define
+from attrs import define, field
 
 from link.adapters.datajoint import cascade, wire
 from link.adapters.datajoint.declaration import requests_name
@@ -15,12 +15,13 @@ from link.adapters.datajoint.line import lock_is_held
 from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.objects import same_value
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import Busy, IncompleteCopy, KeyConflict, RemovalChanged, TransferAbandoned
+from link.domain.errors import Busy, IncompleteCopy, KeyConflict, RemovalChanged, TransferAbandoned, ValueNotRepresentable
 from link.domain.transfers import Outcome, Transfer
 from link.use_cases.ports import Difference, Removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from uuid import UUID
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
     from link.adapters.datajoint.session import Session
@@ -37,6 +38,9 @@ class DataJointLocal:
     """The source's declaration: names, kinds and order of the columns on the wire."""
     copies: EntityModel
     """The local tables' own declaration: types, charsets and collations that keys compare with here."""
+    link: UUID
+    _looked_at: Chunk | None = field(default=None, init=False)
+    """The chunk that `unfit` has last looked at."""
 
     # ---- reads
 
@@ -136,8 +140,9 @@ class DataJointLocal:
     def _decide(self, session: Session, transfer: Transfer, outcome: Outcome) -> None:
         speech = dialect(session)
         session.query(
-            f"INSERT INTO {session.table(DECISIONS)} (transfer, outcome, decided) VALUES ({speech.uuid}, %s, {speech.now})",
-            (speech.id(transfer.id), outcome.value),
+            f"INSERT INTO {session.table(DECISIONS)} (transfer, link, outcome, decided)"
+            f" VALUES ({speech.uuid}, {speech.uuid}, %s, {speech.now})",
+            (speech.id(transfer.id), speech.id(self.link), outcome.value),
         )
 
     def _decided(self, session: Session, transfer: Transfer) -> Outcome:
@@ -158,10 +163,40 @@ class DataJointLocal:
 
     # ---- changes
 
+    def unfit(self, chunk: Chunk) -> Sequence[tuple[int, ValueNotRepresentable]]:
+        """Look at every value of the chunk, parts included; an entity is told by its first fault."""
+        session, rows = self.session(), cast("Any", chunk.rows)
+        found: dict[int, ValueNotRepresentable] = {}
+        for source, copy in zip(self.entity.tables, self.copies.tables, strict=True):
+            faults = list(wire.faults(session, copy, _wired(source, copy), rows[source.name]))
+            owners: Sequence[int | None] = [index for index, _ in faults]
+            if faults and source is not self.entity.master:
+                owners = self._owners(session, source, chunk.keys, [rows[source.name][index] for index, _ in faults])
+            for owner, (_, fault) in zip(owners, faults, strict=True):
+                if owner is None:
+                    raise fault
+                found.setdefault(owner, fault)
+        self._looked_at = chunk
+        return [(owner, found[owner]) for owner in sorted(found)]
+
+    def _owners(self, session: Session, part: TableModel, keys: Keys, rows: Sequence[Any]) -> list[int | None]:
+        """Return the positions of the masters of a part's rows, as this server compares keys."""
+        names = [column.name for column in part.columns]
+        places = [names.index(column.name) for column in self._key]
+        relation, args = wire.key_relation(session, self._key, keys)
+        theirs, more = wire.key_relation(session, self._key, [tuple(row[place] for place in places) for row in rows], "e")
+        same = " AND ".join(f"k.c{index} = e.c{index}" for index in range(len(places)))
+        found = session.query(f"SELECT e.n, k.n FROM {relation} JOIN {theirs} ON {same}", (*args, *more))
+        owners = {int(index): int(owner) for index, owner in found}
+        return [owners.get(index) for index in range(len(rows))]
+
     def commit_pull(self, transfer: Transfer, chunk: Chunk) -> None:
         """Insert the decision, then the chunk, count what is there, commit."""
         session = self.session()
         rows: Any = chunk.rows
+        if chunk is not self._looked_at:
+            for _, fault in self.unfit(chunk):
+                raise fault
         with session.transaction(transfer.id):
             self._done(session, transfer)
             for source, copy in zip(self.entity.tables, self.copies.tables, strict=True):
@@ -170,10 +205,8 @@ class DataJointLocal:
                 self._count(session, copy, chunk.keys, len(rows[copy.name]))
 
     def _insert(self, session: Session, source: TableModel, copy: TableModel, rows: Sequence[Any]) -> None:
-        own = {column.name: column for column in copy.columns}
-        columns = [own[column.name] for column in source.columns]
         try:
-            wire.insert_rows(session, copy, columns, rows)
+            wire.insert_rows(session, copy, _wired(source, copy), rows)
         except Refused as error:
             if error.refusal is not Refusal.DUPLICATE:
                 raise
@@ -231,3 +264,9 @@ class DataJointLocal:
             f" WHERE NOT EXISTS (SELECT 1 FROM {flags} f WHERE {there})",
             args,
         )
+
+
+def _wired(source: TableModel, copy: TableModel) -> list[Column]:
+    """Return the copy's columns in the order in which values travel."""
+    own = {column.name: column for column in copy.columns}
+    return [own[column.name] for column in source.columns]

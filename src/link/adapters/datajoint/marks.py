@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from link.adapters.datajoint.model import Kind
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
 WIDENED = {8: 16, 16: 32, 24: 32, 32: 64}
 """Bits of the signed integer that holds every unsigned one of so many bits."""
 _SIZED = {Kind.DECIMAL: "decimal({size},{scale})", Kind.STRING: "varchar({size})", Kind.DATETIME: "datetime({size})"}
+_NAMED = {Kind.YEAR: "int16", Kind.BINARY: "bytes", **dict.fromkeys((Kind.TIME, Kind.INSTANT, Kind.BITS), "")}
+"""Core types of other names, and kinds for which DataJoint has native types only."""
 _TOLD_BY_MARK = {Kind.BOOL: "bool", Kind.UUID: "uuid", Kind.JSON: "json"}
 """What shares its native type with something else on one of the servers; the parts' keys often lack the mark."""
+_CHAR = re.compile(r"char(acter)?\(", re.IGNORECASE)
 _SIGNED = {8: 8, 16: 16, 24: 32, 32: 32, 64: 64}
 
 
@@ -32,14 +36,27 @@ def mark(column: Column, *, source: str, local: str) -> str:
 
 
 def core_type(column: Column) -> str:
-    """Return DataJoint's core type that holds every value of the column."""
+    """Return DataJoint's core type that holds every value of the column; empty where only native types do."""
     if column.kind is Kind.INTEGER:
         bits = signed_bits(column)
         return f"int{bits}" if bits else "decimal(20,0)"
     if column.kind is Kind.ENUM:
         labels = ",".join("'" + label.replace("'", "''") + "'" for label in column.labels)
         return f"enum({labels})"
-    return _SIZED.get(column.kind, column.kind.value).format(size=column.size, scale=column.scale)
+    if column.kind is Kind.SET:
+        return f"varchar({set_size(column)})"
+    form = _SIZED.get(column.kind, _NAMED.get(column.kind, column.kind.value))
+    return form.format(size=column.size, scale=column.scale)
+
+
+def set_size(column: Column) -> int:
+    """Return how many characters all labels of a set have, with commas between them."""
+    return max(len(",".join(column.labels)), 1)
+
+
+def is_char(column: Column) -> bool:
+    """Tell a string of a type that does not count spaces at the end."""
+    return bool(_CHAR.match(column.native))
 
 
 def is_text(column: Column) -> bool:

@@ -15,15 +15,22 @@ class Kind(Enum):
 
     INTEGER = "integer"  # decimal digits, a leading minus
     FLOAT64 = "float64"  # shortest text that reads back as the same double
+    FLOAT32 = "float32"  # the same, of the double that the value equals: servers round a float32's own text
     DECIMAL = "decimal"  # plain decimal notation with the column's scale
     BOOL = "bool"  # 0 or 1
     STRING = "string"  # the characters
     ENUM = "enum"  # the label
     DATE = "date"  # YYYY-MM-DD
     DATETIME = "datetime"  # YYYY-MM-DD HH:MM:SS with up to six digits after a point, no trailing zeros required
+    TIME = "time"  # [-]HH:MM:SS with up to six digits after a point; longer forms of PostgreSQL's interval
+    INSTANT = "instant"  # as DATETIME, at UTC
+    YEAR = "year"  # decimal digits: 0, or 1901 to 2155
+    BITS = "bits"  # binary digits, as many as the column has bits
+    SET = "set"  # the labels with commas between them
     UUID = "uuid"  # 32 lower-case hexadecimal digits
     JSON = "json"  # JSON text
     BYTES = "bytes"  # the bytes themselves
+    BINARY = "binary"  # bytes in a key: lower-case hexadecimal digits
 
 
 class Addressing(Enum):
@@ -59,7 +66,7 @@ class Column:
     default: Default | None = None
     in_key: bool = False
     size: int | None = None
-    """Characters of a string, digits of a decimal, fractional digits of a datetime, bits of an integer."""
+    """Characters of a string, digits of a decimal, fractional digits of a time, bits of an integer, bytes of a key."""
     scale: int | None = None
     unsigned: bool = False
     labels: tuple[str, ...] = ()
@@ -69,6 +76,13 @@ class Column:
     """Where DataJoint says the attribute comes from, `schema.table.attribute`; empty where it says nothing."""
     addressing: Addressing | None = None
     """How the objects are named whose metadata this column holds; None for a column that holds its values itself."""
+    external: str = ""
+    """The schema whose table `~external_<store>` says more, where an older DataJoint's column holds but a hash."""
+
+    @property
+    def spelled(self) -> str:
+        """The mark as it stands in the comment."""
+        return self.marker.strip("<>") if self.external else self.marker
 
     @property
     def store(self) -> str:

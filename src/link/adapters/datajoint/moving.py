@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from threading import Event
+from itertools import chain
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.objects import MANIFEST, UNFINISHED
-from link.domain.errors import LinkError, ObjectInTheWay, ObjectMissing
+from link.domain.errors import LinkError, NotShared, ObjectInTheWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.objects import Move
     from link.adapters.datajoint.stores import Store
 
-WORKERS = 16
 BEAT = 20.0
 """Seconds between two signs of life while objects are on their way."""
 _ARRAY = b"\x93NUMPY"
@@ -32,24 +32,30 @@ class Stopped(Exception):
 
 @define(kw_only=True)
 class Mover:
-    """Copies objects; one for each pull, since it remembers what it has copied."""
+    """Copies the objects of one chunk after the other."""
 
     schema: str
     """The local schema."""
     beat: Callable[[], None]
     """Is called every `BEAT` seconds while objects are on their way, by the thread that called `move`."""
-    told: Callable[[int], None] = lambda size: None  # noqa: ARG005
-    """Hears of the bytes that have arrived, from any thread."""
+    told: Callable[[int, int], None]
+    """Hears how many bytes have arrived and how many are known of, from any thread, one at a time."""
     _stop: Event = field(factory=Event, init=False)
+    _lock: Lock = field(factory=Lock, init=False)
+    _done: int = field(default=0, init=False)
+    _total: int = field(default=0, init=False)
 
     def move(self, moves: Sequence[Move]) -> None:
         """Copy all of them; the first error stops the others and is raised, and what has arrived stays."""
         self._stop.clear()
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="link-objects") as pool:
+        self._done, self._total = 0, sum(move.size or 0 for move in moves if not move.stays)
+        workers = max((place.workers for move in moves for place in (move.source.place, move.local.place)), default=1)
+        with ThreadPoolExecutor(workers, thread_name_prefix="link-objects") as pool:
             try:
-                folders = [pool.submit(self._guarded, self._unfolded, move) for move in moves if move.folder]
-                self._finish(folders)
-                files = [move for move in moves if not move.folder]
+                referred = [pool.submit(self._guarded, _look, move) for move in moves if move.stays]
+                folders = [pool.submit(self._guarded, unfolded, move) for move in moves if move.folder and not move.stays]
+                self._finish([*referred, *folders])
+                files = [move for move in moves if not move.folder and not move.stays]
                 files += [move for future in folders for move in future.result()]
                 self._finish([pool.submit(self._guarded, self._copy, move) for move in files])
             except BaseException:
@@ -67,48 +73,41 @@ class Mover:
                 self.beat()
 
     def _guarded(self, act: Callable[[Move], Any], move: Move) -> Any:
-        """Do one thing, and turn what the stores' clients raise into one of Link's errors."""
         if self._stop.is_set():
             raise Stopped
-        try:
-            return act(move)
-        except (LinkError, Stopped):
-            raise
-        except _Read as error:
-            if isinstance(error.cause, FileNotFoundError):
-                raise _missing(move) from None
-            raise move.source.failed("read", error.cause) from None
-        except Exception as error:  # noqa: BLE001 - clients raise what they like
-            raise move.local.failed("written", error) from None
-
-    # ---- folders
-
-    def _unfolded(self, move: Move) -> list[Move]:
-        """Return the files of a folder, with the manifest that DataJoint puts beside it."""
-        with _reading():
-            sizes = move.source.place.files(move.path)
-            manifest = move.source.place.size(move.path + MANIFEST)
-        if move.items is not None and len(sizes) != move.items:
-            raise _missing(move) if not sizes else move.damaged(f"{move.items} files", f"{len(sizes)} files")
-        if move.size is not None and sum(sizes.values()) != move.size:
-            raise move.damaged(f"{move.size} bytes", f"{sum(sizes.values())} bytes")
-        files = {f"/{name}": size for name, size in sizes.items()}
-        if manifest is not None:
-            files[MANIFEST] = manifest
-        return [
-            evolve(move, path=move.path + name, goal=move.goal + name, folder=False, size=size, items=None)
-            for name, size in files.items()
-        ]
-
-    # ---- files
+        return guarded(act, move)
 
     def _copy(self, move: Move) -> None:
-        if not (move.addressing is not Addressing.SCHEMA and self._is_there(move)):
-            move.local.place.write(move.goal, self._checked(move), unfinished(move.local, self.schema))
-        self.told(move.size or 0)
+        there = move.addressing is not Addressing.SCHEMA and self._is_there(move)
+        if there or self._copied_by_server(move):
+            self._tell(move.size or 0)
+        else:
+            move.local.place.write(move.goal, self._blocks(move), unfinished(move.local, self.schema))
+
+    def _tell(self, size: int) -> None:
+        with self._lock:
+            self._done += size
+            self.told(self._done, self._total)
+
+    def _copied_by_server(self, move: Move) -> bool:
+        """Whether one server had both stores and has made a verified copy; any doubt is settled by reading."""
+        size = move.size
+        if move.prefix or (size is None and move.array is None):
+            return False
+        try:
+            copied = move.local.place.copy(move.source.place, move.path, move.goal, move.digest)
+        except FileNotFoundError:
+            raise move.missing() from None
+        if not copied or move.digest is not None:
+            return copied
+        if size is None:
+            size = (move.array or 0) + _header(next(iter(move.local.place.blocks(move.goal)), b""))
+        return move.local.place.size(move.goal) == size
 
     def _is_there(self, move: Move) -> bool:
         """Whether the local store has the object already; what has another content is in the way of a path of the user's."""
+        if move.addressing is Addressing.HASH and not move.local.place.asks_for(move.size):
+            return False
         there = move.local.place.size(move.goal)
         if there is None:
             return False
@@ -122,24 +121,62 @@ class Mover:
             raise ObjectInTheWay(table=move.table, column=move.column, store=move.local.name, path=move.goal)
         return True
 
-    def _checked(self, move: Move) -> Iterator[bytes]:
-        """Yield the object's blocks, and raise at their end if they are not what is recorded; nothing is made of them then."""
-        digest, size, head = hashlib.md5(usedforsecurity=False), 0, b""
-        for block in _read(move.source, move.path):
+    def _blocks(self, move: Move) -> Iterator[bytes]:
+        for block in verified(move):
             if self._stop.is_set():
                 raise Stopped
-            head = head or block[:16]
-            size += len(block)
-            if move.digest:
-                digest.update(block)
+            self._tell(len(block))
             yield block
-        expected = move.size
-        if expected is None and move.array is not None and head.startswith(_ARRAY):
-            expected = move.array + _header(head)
-        if expected is not None and size != expected:
-            raise move.damaged(f"{expected} bytes", f"{size} bytes")
-        if move.digest and digest.hexdigest() != move.digest:
-            raise move.damaged(f"MD5 {move.digest}", f"MD5 {digest.hexdigest()}")
+
+
+def guarded(act: Callable[[Move], Any], move: Move) -> Any:
+    """Do one thing to an object, and turn what the stores' clients raise into one of Link's errors."""
+    try:
+        return act(move)
+    except (LinkError, Stopped):
+        raise
+    except _Read as error:
+        if isinstance(error.cause, FileNotFoundError):
+            raise move.missing() from None
+        raise move.source.failed("read", error.cause) from None
+    except Exception as error:  # noqa: BLE001 - clients raise what they like
+        raise move.local.failed("written", error) from None
+
+
+def unfolded(move: Move) -> list[Move]:
+    """Return the files of a folder, with the manifest that DataJoint puts beside it."""
+    with _reading():
+        sizes = move.source.place.files(move.path)
+        manifest = move.source.place.size(move.path + MANIFEST)
+    if move.items is not None and len(sizes) != move.items:
+        raise move.missing() if not sizes else move.damaged(f"{move.items} files", f"{len(sizes)} files")
+    if move.size is not None and sum(sizes.values()) != move.size:
+        raise move.damaged(f"{move.size} bytes", f"{sum(sizes.values())} bytes")
+    files = {f"/{name}": size for name, size in sizes.items()}
+    if manifest is not None:
+        files[MANIFEST] = manifest
+    return [
+        evolve(move, path=move.path + name, goal=move.goal + name, folder=False, size=size, items=None)
+        for name, size in files.items()
+    ]
+
+
+def verified(move: Move) -> Iterator[bytes]:
+    """Yield the blocks of the object at its source; `ObjectDamaged` at their end if they are not what is recorded."""
+    digest, size, head = hashlib.md5(usedforsecurity=False), 0, b""
+    for block in chain([move.prefix] if move.prefix else [], _read(move.source, move.path)):
+        head = head or block[:16]
+        size += len(block)
+        if move.digest:
+            digest.update(block)
+        yield block
+    expected = move.size
+    if expected is None and move.array is not None and head.startswith(_ARRAY):
+        expected = move.array + _header(head)
+    if expected is not None and size != expected:
+        raise move.damaged(f"{expected} bytes", f"{size} bytes")
+    if move.digest and digest.hexdigest() != move.digest:
+        raise move.damaged(f"MD5 {move.digest}", f"MD5 {digest.hexdigest()}")
 
 
 class _Read(Exception):
@@ -185,8 +222,14 @@ def _header(head: bytes) -> int:
     return 8 + width + int.from_bytes(head[8 : 8 + width], "little")
 
 
-def _missing(move: Move) -> ObjectMissing:
-    return ObjectMissing(table=move.table, column=move.column, store=move.source.name, path=move.path)
+def _look(move: Move) -> None:
+    """See that the local store has an object that stays where it is."""
+    place = move.local.place
+    there = sum(place.files(move.goal).values()) if move.folder else place.size(move.goal)
+    if there is None or (move.size is not None and there != move.size):
+        raise NotShared(
+            table=move.table, column=move.column, store=move.local.name, path=move.goal, source_store=move.source.name
+        )
 
 
 def unfinished(store: Store, schema: str) -> str:

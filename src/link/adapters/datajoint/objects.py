@@ -14,12 +14,14 @@ from datajoint.errors import DataJointError
 from datajoint.hash_registry import build_hash_path
 from datajoint.storage import generate_token
 
+from link.adapters.datajoint import legacy_objects, stored_codecs
+from link.adapters.datajoint.exactness import canonical
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.stores import Mode
-from link.domain.errors import ObjectDamaged
+from link.domain.errors import ObjectDamaged, ObjectMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
     from link.adapters.datajoint.stores import Mapped, Store, StoreMap
@@ -46,6 +48,10 @@ class Move:
     """At the source."""
     goal: str
     """On the local side."""
+    prefix: bytes = b""
+    """What the copy has in front of the source's bytes; `size` and `content` are the copy's."""
+    stays: bool = False
+    """The local rows point at the source's own object, and nothing is copied."""
     folder: bool = False
     size: int | None = None
     items: int | None = None
@@ -60,6 +66,10 @@ class Move:
         """The MD5 of the content, in hexadecimal digits."""
         return None if self.content is None else base64.b32decode(self.content.upper() + "======").hex()
 
+    def missing(self) -> ObjectMissing:
+        """Return the error to raise where there is no such object."""
+        return ObjectMissing(table=self.table, column=self.column, store=self.source.name, path=self.path)
+
     def damaged(self, expected: object, found: object) -> ObjectDamaged:
         """Return the error to raise where the object is not what was recorded."""
         return ObjectDamaged(
@@ -72,6 +82,17 @@ class Move:
         )
 
 
+@frozen(kw_only=True)
+class Entry:
+    """A local object, or a folder of them, that garbage collections must leave alone."""
+
+    store: str
+    path: str
+    addressing: Addressing
+    holder: str = ""
+    """The local table and column that name it, where DataJoint's garbage collection does not count what they name."""
+
+
 @define(kw_only=True)
 class Packing:
     """Reads the rows of one chunk: the rows as the local side will have them, and the objects to copy."""
@@ -79,6 +100,8 @@ class Packing:
     stores: StoreMap
     moves: dict[tuple[str, str], Move] = field(factory=dict, init=False)
     """By local store and path, so that what is shared is copied once."""
+    entries: dict[Entry, None] = field(factory=dict, init=False)
+    """What garbage collections have to be told of; those never touch the paths of the user's choice."""
 
     def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return the rows of every table as the local side will have them."""
@@ -98,58 +121,92 @@ class Packing:
         return packed
 
     def _value(self, table: TableModel, column: Column, text: str) -> str:
-        facts = json.loads(text)
-        if not isinstance(facts, dict) or not isinstance(facts.get("path"), str):
-            raise ObjectDamaged(
-                table=table.name,
-                column=column.name,
-                store=column.store,
-                path="",
-                expected="a path in its row",
-                found=text[:80],
-            )
+        facts = _facts(table, column, text)
         mapped = self.stores.mapped(table, column, facts.get("store") or None)
-        if mapped.mode is Mode.REFERENCE:
-            goal = facts["path"]
-        else:
-            move = self._move(table, column, mapped, facts)
-            goal = move.goal
+        if column.external:
+            return self._older(table, column, mapped, facts)
+        goal = self._entered(table, column, mapped, facts).goal
         return json.dumps(self._rewritten(facts, goal, mapped), ensure_ascii=False)
+
+    def _older(self, table: TableModel, column: Column, mapped: Mapped, older: Mapping[str, Any]) -> str:
+        is_path = column.addressing is Addressing.PATH
+        facts = legacy_objects.recorded(older, column.external, mapped.source.spec, is_path=is_path)
+        known = legacy_objects.content(older["contents"]) if is_path and older.get("contents") else None
+        move = self._entered(table, column, mapped, facts, prefix=legacy_objects.prefix(older), known=known)
+        return json.dumps(self._rewritten(facts, move.goal, mapped), ensure_ascii=False)
 
     def _rewritten(self, facts: Mapping[str, Any], goal: str, mapped: Mapped) -> dict[str, Any]:
         rewritten = {**facts, "path": goal, "store": mapped.local.name}
-        if "schema" in facts:
+        if "schema" in facts and mapped.mode is Mode.COPY:
             rewritten["schema"] = self.stores.local_schema
         rewritten.pop("url", None)  # spells out the path again
         return rewritten
 
-    def _move(self, table: TableModel, column: Column, mapped: Mapped, facts: Mapping[str, Any]) -> Move:
-        addressing = column.addressing or Addressing.PATH
-        move = Move(
-            table=f"{table.schema}.{table.name}",
-            column=column.name,
-            source=mapped.source,
-            local=mapped.local,
-            addressing=addressing,
-            path=facts["path"],
-            goal="",
-            folder=bool(facts.get("is_dir")),
-            size=facts.get("size"),
-            array=_array_bytes(facts),
-            items=facts.get("item_count"),
-            content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
-        )
+    def _entered(
+        self,
+        table: TableModel,
+        column: Column,
+        mapped: Mapped,
+        facts: Mapping[str, Any],
+        *,
+        prefix: bytes = b"",
+        known: str | None = None,
+    ) -> Move:
+        move = _move(table, column, facts, mapped.source, mapped.local)
+        stays = mapped.mode is Mode.REFERENCE
+        move = evolve(move, stays=stays, prefix=prefix, content=move.content or known)
         _check_inside(move)
-        goal = _goal(move, table, self.stores.local_schema)
+        goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
+        if not move.stays and move.addressing is not Addressing.PATH:
+            holder = "" if stored_codecs.is_counted(column.marker) else f"{table.name}.{column.name}"
+            self.entries[Entry(store=mapped.local.name, path=goal, addressing=move.addressing, holder=holder)] = None
         return self.moves.setdefault((move.local.name, goal), move)
+
+
+def recorded(table: TableModel, column: Column, text: str, store: Callable[[str], Store]) -> Move:
+    """Return what a local row's JSON says of its object, as a move that starts and ends there."""
+    facts = _facts(table, column, text)
+    place = store(facts.get("store") or column.store)
+    move = _move(table, column, facts, place, place)
+    _check_inside(move)
+    return move
+
+
+def _facts(table: TableModel, column: Column, text: str) -> dict[str, Any]:
+    facts = json.loads(text)
+    if isinstance(facts, dict) and ("external" in facts or isinstance(facts.get("path"), str)):
+        return facts
+    raise ObjectDamaged(
+        table=table.name, column=column.name, store=column.store, path="", expected="a record of its object", found=text[:80]
+    )
+
+
+def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: Store, local: Store) -> Move:
+    addressing = column.addressing or Addressing.PATH
+    return Move(
+        table=f"{table.schema}.{table.name}",
+        column=column.name,
+        source=source,
+        local=local,
+        addressing=addressing,
+        path=facts["path"],
+        goal=facts["path"],
+        folder=bool(facts.get("is_dir")),
+        size=facts.get("size"),
+        items=facts.get("item_count"),
+        array=_array_bytes(facts),
+        content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
+    )
 
 
 def same_value(column: Column, here: str | None, there: str | None) -> bool:
     """Whether a column has one value on both sides: for a stored one whether all is equal that is recorded of the object."""
     if column.addressing is None or here is None or there is None:
-        return here == there
+        return canonical(column, here) == canonical(column, there)
     mine, theirs = json.loads(here), json.loads(there)
+    if isinstance(theirs, dict) and "external" in theirs:
+        theirs = legacy_objects.recorded(theirs, "", {}, is_path=column.addressing is Addressing.PATH)
     if not isinstance(mine, dict) or not isinstance(theirs, dict):
         return bool(mine == theirs)
     return {name: mine[name] for name in mine.keys() - _PLACE} == {name: theirs[name] for name in theirs.keys() - _PLACE}

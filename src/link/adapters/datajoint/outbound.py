@@ -13,9 +13,9 @@ from link.adapters.datajoint.grants import lock_holders
 from link.adapters.datajoint.guard import held_groups
 from link.adapters.datajoint.layout import HELD, TRANSFER
 from link.adapters.datajoint.line import LOCK_SECONDS, lock_is_held
-from link.adapters.datajoint.source import after_condition
+from link.adapters.datajoint.source import keys_of
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import LockWait
+from link.domain.errors import LinkEnded, LockWait
 from link.domain.transfers import OpenTransfer, Operation, Transfer
 from link.use_cases.ports import Chunk, Settled
 
@@ -40,6 +40,8 @@ class DataJointOutbound:
     tables: Callable[[], SourceTables]
     guard: Guard
     link: UUID
+    place: str
+    """Where the local table is, as the registry has it."""
     who: str
     version: str
 
@@ -75,7 +77,7 @@ class DataJointOutbound:
         relation, args = self._relation(tables, keys)
         names = ", ".join(f"k.c{index} AS {key}" for index, key in enumerate(tables.keys))
         position = tables.session.quote("~n")  # a key may well have a column `n`
-        found = tables.evidence(f"(SELECT k.n AS {position}, {names} FROM {relation}) x{{joins}} ORDER BY x.{position}", args)
+        found = tables.evidence(f"(SELECT k.n AS {position}, {names} FROM {relation}) x", args, f"x.{position}")
         return [evidence for _, evidence in found]
 
     def rows(self, transfer: Transfer, after: Key | None, limit: int) -> Sequence[Key]:
@@ -83,40 +85,31 @@ class DataJointOutbound:
         tables = self.tables()
         speech = dialect(tables.session)
         condition = f"o.{TRANSFER} = {speech.uuid}"
-        return self._keys(tables, f"{tables.outbound} o", condition, (speech.id(transfer.id),), after, limit)
+        return keys_of(tables, f"{tables.outbound} o", condition, (speech.id(transfer.id),), after, limit)
 
     def requested(self, after: Key | None, limit: int) -> Sequence[Key]:
         """Return keys that are requested and not approved."""
         tables = self.tables()
-        return self._keys(tables, f"{tables.requested} o", f"NOT {tables.flagged(tables.approved)}", (), after, limit)
+        return keys_of(tables, f"{tables.requested} o", f"NOT {tables.flagged(tables.approved)}", (), after, limit)
 
     def withdrawn(self, after: Key | None, limit: int) -> Sequence[Key]:
-        """Return settled keys that are approved and not requested."""
+        """Return settled keys that are approved, but not requested or not in the source."""
         tables = self.tables()
         joined = f"{tables.approved} a JOIN {tables.outbound} o ON {tables.same('a', 'o')}"
-        condition = f"{tables.settled} AND NOT {tables.flagged(tables.requested)}"
-        return self._keys(tables, joined, condition, (), after, limit)
-
-    def _keys(
-        self, tables: SourceTables, place: str, condition: str, args: tuple[Any, ...], after: Key | None, limit: int
-    ) -> list[Key]:
-        where, more = after_condition(tables, "o", after)
-        order = wire.key_order(tables.session, tables.entity.master.key, "o")
-        return tables.session.query(
-            f"SELECT {tables.wires('o')} FROM {place} WHERE {condition} AND {where} ORDER BY {order} LIMIT %s",
-            (*args, *more, limit),
-        )
+        condition = f"{tables.settled} AND {tables.pointless}"
+        return keys_of(tables, joined, condition, (), after, limit)
 
     # ---- changes
 
     def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
-        """Open the transfer, register, and read: one transaction, tried again when the server calls it off."""
-        return self._tried(lambda: self._register(self.tables(), transfer, fresh, lost))
+        """Open the transfer and register, then read in one snapshot what is registered and so stays."""
+        self._tried(lambda: self._register(self.tables(), transfer, fresh, lost))
+        return self._tried(lambda: self._read(self.tables(), transfer))
 
-    def _register(self, tables: SourceTables, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
+    def _register(self, tables: SourceTables, transfer: Transfer, fresh: Keys, lost: Keys) -> None:
         session, speech = tables.session, dialect(tables.session)
         ident = speech.id(transfer.id)
-        with session.transaction(transfer.id, begin=speech.begin_snapshot):
+        with session.transaction(transfer.id):
             self._open(tables, transfer, len(fresh) + len(lost))
             if fresh:
                 self._insert(tables, ident, fresh)
@@ -124,22 +117,29 @@ class DataJointOutbound:
                 unflagged = f"NOT {tables.flagged(tables.requested)} AND NOT {tables.flagged(tables.approved)}"
                 self._take(tables, ident, lost, f"{tables.settled} AND {unflagged}", hold=True)
             self.guard.hold(session, transfer.id)
-            place = f"{tables.outbound} o JOIN {{table}} t ON {tables.same('t', 'o')} WHERE o.{TRANSFER} = {speech.uuid}"
-            return rows.read(tables, place, (ident,))
+
+    def _read(self, tables: SourceTables, transfer: Transfer) -> Chunk:
+        """Read masters and parts as of one moment: registering locks the masters, and does not keep parts from coming."""
+        session, speech = tables.session, dialect(tables.session)
+        place = f"{tables.outbound} o JOIN {{table}} t ON {tables.same('t', 'o')} WHERE o.{TRANSFER} = {speech.uuid}"
+        with session.snapshot():
+            return rows.read(tables, place, (speech.id(transfer.id),))
 
     def _open(self, tables: SourceTables, transfer: Transfer, entities: int) -> None:
+        """Enter the transfer, provided that outbound still serves this local table; from here to the commit it does."""
         speech = dialect(tables.session)
-        tables.session.query(
+        opened = tables.session.change(
             f"INSERT INTO {tables.journal} (transfer, owner, link, operation, entities, opened, who, version)"
-            f" VALUES ({speech.uuid}, {speech.uuid}, {speech.uuid}, %s, %s, {speech.now}, %s, %s)",
+            f" SELECT {speech.uuid}, {speech.uuid}, r.link, %s, %s, {speech.now}, %s, %s FROM {tables.registry} r"
+            f" WHERE r.outbound_table = %s AND r.link = {speech.uuid} AND r.local_server = %s {speech.share}",
             (
-                *(speech.id(value) for value in (transfer.id, transfer.owner, self.link)),
-                transfer.operation.value,
-                entities,
-                self.who,
-                self.version,
+                *(speech.id(value) for value in (transfer.id, transfer.owner)),
+                *(transfer.operation.value, entities, self.who, self.version),
+                *(tables.names.master, speech.id(self.link), self.place),
             ),
         )
+        if opened != 1:
+            raise LinkEnded(outbound=tables.outbound.replace("%%", "%"))
 
     def _insert(self, tables: SourceTables, ident: object, fresh: Keys) -> None:
         session, speech = tables.session, dialect(tables.session)
@@ -158,11 +158,16 @@ class DataJointOutbound:
 
         To `hold` them is for rows that are going to be local again: one whose approval lab S has deleted is not held any more.
         """
-        session, speech = tables.session, dialect(tables.session)
+        uuid = dialect(tables.session).uuid
+        changes = [f"{TRANSFER} = {uuid}", *([f"{HELD} = COALESCE(o.{HELD}, {uuid})"] if hold else [])]
+        self._update(tables, ident, keys, changes, condition)
+
+    def _update(self, tables: SourceTables, ident: object, keys: Keys, changes: list[str], condition: str = "TRUE") -> None:
+        """Make `changes`, each with one place for `ident`."""
+        session = tables.session
         relation, args = self._relation(tables, keys)
         on = wire.key_join(session, tables.entity.master.key, "o")
-        changes = [f"{TRANSFER} = {speech.uuid}", *([f"{HELD} = COALESCE(o.{HELD}, {speech.uuid})"] if hold else [])]
-        statement = speech.update(tables.outbound, "o", relation, on, ", ".join(changes), condition)
+        statement = dialect(session).update(tables.outbound, "o", relation, on, ", ".join(changes), condition)
         session.query(statement, _update_args(session.backend, (ident,) * len(changes), args))
 
     def mark(self, transfer: Transfer, keys: Keys) -> int:
@@ -189,6 +194,9 @@ class DataJointOutbound:
 
     def _under(self, tables: SourceTables, ident: object, keys: Keys, *, lock: bool) -> list[int]:
         """Return the positions of those of `keys` that are under the transfer and not approved, and lock their rows."""
+        return self._positions(tables, ident, keys, f"NOT {tables.flagged(tables.approved)}", lock=lock)
+
+    def _positions(self, tables: SourceTables, ident: object, keys: Keys, condition: str = "TRUE", *, lock: bool) -> list[int]:
         session, speech = tables.session, dialect(tables.session)
         relation, args = self._relation(tables, keys)
         on = wire.key_join(session, tables.entity.master.key, "o")
@@ -196,7 +204,7 @@ class DataJointOutbound:
         found = session.query(
             f"SELECT k.n FROM {relation} {wire.joining(tables.session)} {tables.outbound} o ON {on}"
             f" WHERE o.{TRANSFER} = {speech.uuid}"
-            f" AND NOT {tables.flagged(tables.approved)} ORDER BY k.n{f' FOR UPDATE{of}' if lock else ''}",
+            f" AND {condition} ORDER BY k.n{f' FOR UPDATE{of}' if lock else ''}",
             (*args, ident),
         )
         return [int(row[0]) for row in found]
@@ -216,11 +224,16 @@ class DataJointOutbound:
     def _settle(self, tables: SourceTables, keys: Keys) -> Settled:
         """Approve the requested ones of the locked `keys` and release the others; their flags are read once."""
         wanted = self._flagged(tables, tables.requested, keys)
-        approved = [key for position, key in enumerate(keys) if position in wanted]
-        released = [key for position, key in enumerate(keys) if position not in wanted]
+        asked = [key for position, key in enumerate(keys) if position in wanted]
+        there = self._flagged(tables, tables.source, asked) if asked else set()
+        approved = [key for place, key in enumerate(asked) if place in there]
+        gone = [key for place, key in enumerate(asked) if place not in there]
+        released = [*(key for position, key in enumerate(keys) if position not in wanted), *gone]
         with self._lifted(tables, keys):
             if approved:
                 self._approve(tables, approved)
+            if gone:
+                self._delete(tables, tables.requested, gone)
             if released:
                 self._release(tables, released)
         return Settled(released=len(released), approved=len(approved))
@@ -271,18 +284,54 @@ class DataJointOutbound:
         return changed == 1
 
     def release_withdrawn(self, keys: Keys) -> int:
-        """Release the settled, approved and no longer requested ones of `keys`."""
+        """Release the settled and approved ones of `keys` that are no longer requested, or not in the source."""
         return self._tried(lambda: self._release_withdrawn(self.tables(), keys))
 
     def _release_withdrawn(self, tables: SourceTables, keys: Keys) -> int:
         with tables.session.transaction("of a withdrawn approval"):
             withdrawn = [keys[position] for position in self._lock_withdrawn(tables, keys)]
             wanted = self._flagged(tables, tables.requested, withdrawn) if withdrawn else set()
-            free = [key for position, key in enumerate(withdrawn) if position not in wanted]
+            there = self._flagged(tables, tables.source, withdrawn) if wanted else set()
+            free = [key for position, key in enumerate(withdrawn) if position not in wanted & there]
             if free:
-                self._delete(tables, tables.approved, free)
-                self._delete(tables, tables.outbound, free)
+                for table in (tables.requested, tables.approved, tables.outbound):
+                    self._delete(tables, table, free)
             return len(free)
+
+    # ---- changes of a repair
+
+    def reinstate(self, transfer: Transfer, keys: Keys) -> int:
+        """Register `keys` again, take approvals back, hold: one transaction."""
+        return self._tried(lambda: self._reinstate(self.tables(), transfer, keys))
+
+    def _reinstate(self, tables: SourceTables, transfer: Transfer, keys: Keys) -> int:
+        session, speech = tables.session, dialect(tables.session)
+        ident = speech.id(transfer.id)
+        with session.transaction(transfer.id):
+            self._open(tables, transfer, len(keys))
+            lapsed = f"({tables.flagged(tables.approved)} OR o.{HELD} IS NULL)"
+            self._take(tables, ident, keys, f"{tables.settled} AND {tables.flagged(tables.source)} AND {lapsed}", hold=True)
+            self._insert(tables, ident, keys)
+            mine = [keys[position] for position in self._positions(tables, ident, keys, lock=True)]
+            if mine:
+                self._delete(tables, tables.approved, mine)
+                self.guard.hold(session, transfer.id)
+        return len(mine)
+
+    def drop_stray_flags(self, keys: Keys) -> int:
+        """Delete the flags of those of `keys` that are neither registered nor in the source."""
+        return self._tried(lambda: self._drop_stray_flags(self.tables(), keys))
+
+    def _drop_stray_flags(self, tables: SourceTables, keys: Keys) -> int:
+        with tables.session.transaction("of stray flags"):
+            kept = self._flagged(tables, tables.outbound, keys) | self._flagged(tables, tables.source, keys)
+            flagged = self._flagged(tables, tables.requested, keys) | self._flagged(tables, tables.approved, keys)
+            stray = [keys[position] for position in sorted(flagged - kept)]
+            for table in (tables.requested, tables.approved) if stray else ():
+                self._delete(tables, table, stray)
+            return len(stray)
+
+    # ---- statements
 
     def _lock_withdrawn(self, tables: SourceTables, keys: Keys) -> list[int]:
         relation, args = self._relation(tables, keys)

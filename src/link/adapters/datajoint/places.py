@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from errno import EINVAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
@@ -20,6 +21,8 @@ BLOCK = 2**20
 PART = 16 * 2**20
 """Bytes of a large object that are read or sent to an object store at a time; up to two of them are held."""
 
+CHEAP = 2**20
+"""An object of so many bytes is sent to an object store as quickly as asked for there."""
 TRIES = 5
 
 _T = TypeVar("_T")
@@ -36,11 +39,18 @@ class Place(Protocol):
         """The folder, or the bucket and prefix, for messages."""
 
     @property
+    def workers(self) -> int:
+        """How many objects at once are quickest."""
+
+    @property
     def identity(self) -> tuple[str, ...]:
         """What two stores have in common that are one place."""
 
     def look(self) -> None:
         """Raise where the place cannot be listed."""
+
+    def asks_for(self, size: int | None) -> bool:
+        """Whether it pays to ask if a file of this size is there before it is written again."""
 
     def size(self, path: str) -> int | None:
         """Return the bytes of the file at `path`, None where there is none."""
@@ -53,6 +63,13 @@ class Place(Protocol):
 
     def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
         """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`."""
+
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
+        """Let the store's own server make `goal` of the file at `path` of another place, whole or not at all.
+
+        Only a file that the server itself knows to have `digest`, an MD5 in hexadecimal digits, unless that is None. Returns
+        False where nothing was done: no one server has both, the file is too large for it, or its checksum is another one.
+        """
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is not there is no error."""
@@ -69,12 +86,19 @@ class FolderPlace:
         return str(self.root)
 
     @property
+    def workers(self) -> int:
+        return 4
+
+    @property
     def identity(self) -> tuple[str, ...]:
         return ("file", os.path.realpath(self.root))
 
     def look(self) -> None:
         with os.scandir(self.root) as entries:
             next(entries, None)
+
+    def asks_for(self, size: int | None) -> bool:
+        return True
 
     def size(self, path: str) -> int | None:
         file = self.root / path
@@ -105,17 +129,19 @@ class FolderPlace:
             unfinished.unlink(missing_ok=True)
             raise
 
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
+        return False
+
     def remove(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 
 
 def _there(file: Path, act: Callable[[], _T]) -> _T:
-    """Do something to a file in a folder that is made first; DataJoint's garbage collection takes empty folders away."""
+    """Do something to a file, in a folder that is made where it is missing; garbage collections take empty folders away."""
     for _ in range(TRIES):
-        file.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             return act()
-    file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     return act()
 
 
@@ -149,6 +175,10 @@ class BucketPlace:
         return f"{self.backend.protocol}://{self._full('').rstrip('/')}"
 
     @property
+    def workers(self) -> int:
+        return 16
+
+    @property
     def identity(self) -> tuple[str, ...]:
         return (self.backend.protocol, str(self.backend.spec.get("endpoint", "")), self._full("").strip("/"))
 
@@ -156,7 +186,10 @@ class BucketPlace:
         return str(self.backend._full_path(path))
 
     def look(self) -> None:
-        self.fs.ls(self._full("").split("/", 1)[0], refresh=True)
+        self.fs.info(self._full("").split("/", 1)[0], refresh=True)
+
+    def asks_for(self, size: int | None) -> bool:
+        return size is None or size > CHEAP
 
     def size(self, path: str) -> int | None:
         try:
@@ -184,8 +217,8 @@ class BucketPlace:
         try:
             return bytes(self.fs.cat_file(full, start=start, end=start + PART))
         except OSError as error:
-            if start and "range" in str(error).lower():
-                return b""  # the object ends where the last part did
+            if error.errno == EINVAL:
+                return b""  # the object ends here, or is empty
             raise
 
     def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
@@ -214,6 +247,27 @@ class BucketPlace:
             file.discard()
             raise
         file.commit()
+
+    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
+        if not isinstance(source, BucketPlace) or source.backend.protocol != "s3" or source._server != self._server:
+            return False
+        bucket, _, key = self._full(goal).partition("/")
+        there, _, name = source._full(path).partition("/")
+        settings = {"CopySourceIfMatch": f'"{digest}"'} if digest else {}
+        try:
+            self.fs.call_s3("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": there, "Key": name}, **settings)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if error.errno == EINVAL or "condition" in str(error).lower():  # more than 5 GB; another checksum
+                return False
+            raise
+        return True
+
+    @property
+    def _server(self) -> list[Any]:
+        """What two stores have in common whose server copies from the one to the other."""
+        return [self.backend.spec.get(name) for name in ("protocol", "endpoint", "secure", "access_key", "secret_key")]
 
     def remove(self, path: str) -> None:
         with suppress(FileNotFoundError):

@@ -48,13 +48,19 @@ def _part_reason(part: TableModel, master: TableModel, foreign_keys: Sequence[Fo
     if part.name == master.name + REQUESTED:
         return "has the name of Link's own part DeletionRequested"
     key = {column.name for column in master.key}
-    links = [
-        set(zip(f.columns, f.parent_columns, strict=True))
-        for f in foreign_keys
-        if f.table == part.name and f.parent_table == master.name
-    ]
-    if {(name, name) for name in key} not in links:
+    if not _hangs(part.name, master.name, key, foreign_keys):
         return "refers to its master by other names than those of the master's key"
     if any(column.nullable for column in part.columns if column.name in key):
         return "may have rows without a master"
     return ""
+
+
+def _hangs(part: str, master: str, key: set[str], foreign_keys: Sequence[ForeignKey]) -> bool:
+    """Whether the master's key reaches a part under its own names, straight or through other parts of the master."""
+    for found in foreign_keys:
+        kept = {column for column, theirs in zip(found.columns, found.parent_columns, strict=True) if column == theirs}
+        if found.table == part and found.parent_table != part and key <= kept:
+            parent = found.parent_table
+            if parent == master or (parent.startswith(f"{master}__") and _hangs(parent, master, key, foreign_keys)):
+                return True
+    return False

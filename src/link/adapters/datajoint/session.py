@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 
+_SNAPSHOT = {
+    "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",),
+    "mysql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"),
+}
+
 LOGGER = logging.getLogger("link")
 
 
@@ -100,12 +105,12 @@ class Session:
             raise raised from None
 
     @contextmanager
-    def transaction(self, transfer: object = "", begin: str = "") -> Iterator[None]:
+    def transaction(self, transfer: object = "") -> Iterator[None]:
         """Run the block in one transaction; roll back on any error, and never turn that error into another one.
 
         Raises `OutcomeUnknown` where the reply to COMMIT is lost; `transfer` is what the error then speaks of.
         """
-        self.query(begin or self._begin)
+        self.query("BEGIN" if self.backend == "postgresql" else "START TRANSACTION")
         self.connection._in_transaction = True
         try:
             yield
@@ -118,9 +123,16 @@ class Session:
         except ConnectionLost as error:
             raise OutcomeUnknown(server=self.server, transfer=str(transfer), detail=error.detail) from None
 
-    @property
-    def _begin(self) -> str:
-        return "BEGIN" if self.backend == "postgresql" else "START TRANSACTION"
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads of the block see the state of one moment, and nothing be written in it."""
+        for statement in _SNAPSHOT[self.backend]:
+            self.query(statement)
+        self.connection._in_transaction = True
+        try:
+            yield
+        finally:
+            self._rollback()
 
     def _rollback(self) -> None:
         self.connection._in_transaction = False

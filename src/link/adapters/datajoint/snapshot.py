@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from link.adapters.datajoint.marks import is_char
 from link.adapters.datajoint.model import Addressing, Column, Default, EntityModel, Index, Kind, TableModel
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ def differences(linked: EntityModel, now: EntityModel) -> list[str]:
     return found
 
 
+def key_differences(linked: EntityModel, now: EntityModel) -> list[str]:
+    """Say what keeps even the rows that are local from being named at the source."""
+    there = {column.name for column in now.master.columns}
+    return [f"column {column.name!r} of the key is gone" for column in linked.master.key if column.name not in there]
+
+
 def _table_differences(linked: TableModel, now: TableModel, where: str) -> Iterator[str]:
     old, new = ({column.name: column for column in table.columns} for table in (linked, now))
     yield from (f"column '{name}'{where} is new" for name in new if name not in old)
@@ -100,7 +107,7 @@ def _column_differences(linked: Column, now: Column) -> Iterator[str]:
 
 def _type(column: Column) -> tuple[object, ...]:
     """Return what decides about the values, so that a server's new spelling (`int(11)`, `int`) is no change."""
-    loose = column.native if column.kind is Kind.BYTES else ""
+    loose = column.native if column.kind in {Kind.BYTES, Kind.BINARY, Kind.TIME} else is_char(column)
     return column.kind, column.size, column.scale, column.unsigned, column.labels, loose
 
 

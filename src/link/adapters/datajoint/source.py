@@ -33,9 +33,9 @@ class DataJointSource:
         where, args = after_condition(tables, "x", after)
         order = wire.key_order(tables.session, tables.entity.master.key, "x")
         found = tables.evidence(
-            f"(SELECT {tables.columns('x')} FROM {chosen} x WHERE {where} ORDER BY {order} LIMIT %s) x{{joins}}"
-            f" ORDER BY {order}",
+            f"(SELECT {tables.columns('x')} FROM {chosen} x WHERE {where} ORDER BY {order} LIMIT %s) x",
             (*args, limit),
+            order,
         )
         return Page(keys=[key for key, _ in found], evidence=[evidence for _, evidence in found], last=len(found) < limit)
 
@@ -59,3 +59,13 @@ def after_condition(tables: SourceTables, alias: str, after: Key | None) -> tupl
     if after is None:
         return "TRUE", ()
     return wire.key_after(tables.session, tables.entity.master.key, alias, after)
+
+
+def keys_of(tables: SourceTables, place: str, condition: str, args: Sequence[Any], after: Key | None, limit: int) -> list[Key]:
+    """Return the first `limit` keys after `after` of the rows of `place`, FROM … with an alias `o`, that meet `condition`."""
+    where, more = after_condition(tables, "o", after)
+    order = wire.key_order(tables.session, tables.entity.master.key, "o")
+    return tables.session.query(
+        f"SELECT {tables.wires('o')} FROM {place} WHERE {condition} AND {where} ORDER BY {order} LIMIT %s",
+        (*args, *more, limit),
+    )

@@ -7,7 +7,7 @@ import re
 from datajoint.builtin_codecs.filepath import FilepathCodec
 from datajoint.builtin_codecs.hash import HashCodec
 from datajoint.builtin_codecs.schema import SchemaCodec
-from datajoint.codecs import Codec, is_codec_registered, resolve_dtype
+from datajoint.codecs import Codec, get_codec, is_codec_registered, resolve_dtype
 from datajoint.errors import DataJointError
 
 from link.adapters.datajoint.model import Addressing
@@ -37,6 +37,15 @@ def addressing(marker: str) -> tuple[Addressing | None, str]:
     kinds = ((HashCodec, Addressing.HASH), (SchemaCodec, Addressing.SCHEMA), (FilepathCodec, Addressing.PATH))
     found = next((kind for codec, kind in kinds if isinstance(chain[-1], codec)), None)
     return found, "" if found else "its codec keeps its objects in a way that is not known"
+
+
+def is_counted(marker: str) -> bool:
+    """Whether DataJoint's garbage collection counts what a column names: by the name or the class of its outermost codec.
+
+    It overlooks a codec of the user's own that is built on `<blob@>`, `<hash@>` or `<object@>`, and removes its objects.
+    """
+    outermost = get_codec(marker)
+    return outermost.name in {"hash", "blob", "attach"} or isinstance(outermost, SchemaCodec)
 
 
 def in_store(marker: str, store: str) -> str:

@@ -13,7 +13,7 @@ from datajoint.storage import StorageBackend
 from link.adapters.datajoint import stored_codecs
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.places import BucketPlace, FolderPlace
-from link.domain.errors import StoreNotAccessible, StoreNotConfigured, StoreNotMapped, StoresCollide
+from link.domain.errors import ColumnNotSupported, StoreNotAccessible, StoreNotConfigured, StoreNotMapped, StoresCollide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -143,13 +143,31 @@ class StoreMap:
         return evolve(table, columns=columns)
 
     def _declared_column(self, table: TableModel, column: Column) -> Column:
-        return evolve(column, marker=stored_codecs.in_store(column.marker, self.mapped(table, column).local.name))
+        return evolve(column, external="", marker=stored_codecs.in_store(column.marker, self.mapped(table, column).local.name))
 
     def check(self, entity: EntityModel) -> None:
         """Raise the error of the first stored column that cannot be brought along; nothing has happened then."""
+        self._check_older(entity)
         for mapped in {pair.local.name: pair for pair in self._needed(entity)}.values():
             self._check_apart(mapped, entity.master.schema)
             _check_access(mapped, self.local_schema)
+
+    def _check_older(self, entity: EntityModel) -> None:
+        """Refuse to point at attachments of an older DataJoint: DataJoint 2 reads their names from the object."""
+        for table in entity.tables:
+            for column in table.stored:
+                if (
+                    column.external
+                    and column.marker.startswith("<attach")
+                    and self.mapped(table, column).mode is Mode.REFERENCE
+                ):
+                    raise ColumnNotSupported(
+                        table=f"{table.schema}.{table.name}",
+                        column=column.name,
+                        type=column.spelled,
+                        reason="an older DataJoint's attachments have to be copied: DataJoint 2 reads another form",
+                        instead="Leave out objects='reference' for its store.",
+                    )
 
     def _needed(self, entity: EntityModel) -> Iterator[Mapped]:
         for table in entity.tables:
@@ -178,7 +196,7 @@ class StoreMap:
         name = f"object store {store!r}" if store else "the default object store"
         reason = f"it keeps its values in {name} of the source, which stores= of Link does not name"
         return StoreNotMapped(
-            table=f"{table.schema}.{table.name}", column=column.name, type=column.marker, reason=reason, store=store
+            table=f"{table.schema}.{table.name}", column=column.name, type=column.spelled, reason=reason, store=store
         )
 
     def _check_apart(self, mapped: Mapped, source_schema: str) -> None:

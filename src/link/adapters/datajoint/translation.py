@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 from datajoint import errors as dj_errors
 
-from link.domain.errors import ConnectionLost, LinkError, PacketTooLarge, PrivilegeMissing, ServerRefused, error_class
+from link.domain.errors import (
+    ConnectionLost,
+    LinkError,
+    PacketTooLarge,
+    PrivilegeMissing,
+    ServerRefused,
+    TableMissing,
+    error_class,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from link.adapters.datajoint.session import Session
 
 
@@ -32,6 +43,9 @@ class Refused(ServerRefused):
 
     refusal: Refusal = Refusal.OTHER
     code: str = ""
+    row: Sequence[Any] = ()
+    """The row that was refused, of those to insert, and its column, as far as they could be found out."""
+    column: str = ""
 
 
 POSTGRESQL = {
@@ -44,6 +58,7 @@ POSTGRESQL = {
     "22": Refusal.VALUE,
     "23502": Refusal.VALUE,
     "23514": Refusal.VALUE,
+    "54000": Refusal.VALUE,  # a value too long for its index
 }
 MYSQL = {
     1062: Refusal.DUPLICATE,
@@ -61,12 +76,15 @@ MYSQL = {
     1406: Refusal.VALUE,
     1048: Refusal.VALUE,
     3140: Refusal.VALUE,
+    3157: Refusal.VALUE,
     4025: Refusal.VALUE,
     3819: Refusal.VALUE,
 }
 MYSQL_LOST = {0, 1053, 1317, 1927, 2003, 2006, 2013, 2055, 4031}
 MYSQL_ACCESS = {1044, 1045, 1142, 1143, 1370}
+_DENIED = re.compile(r"(schema|database|table|relation|view) ([`'\"\w~#.]+)")
 MYSQL_PACKET = {1153}
+MYSQL_NO_TABLE = 1146
 
 
 def translate(error: Exception, session: Session, statement: str) -> Exception:
@@ -92,6 +110,8 @@ def _postgresql(error: Exception, session: Session, statement: str) -> Exception
         return _lost(error, session)
     if code == "42501":
         return _privilege(error, session, statement)
+    if code == "42P01":
+        return TableMissing(server=session.server, detail=_brief(error))
     return _refused(error, session, code, POSTGRESQL.get(code, POSTGRESQL.get(code[:2], Refusal.OTHER)))
 
 
@@ -105,6 +125,12 @@ def _mysql(error: Exception, session: Session, statement: str) -> Exception:
         return _lost(error, session)
     if code in MYSQL_ACCESS:
         return _privilege(error, session, statement)
+    return _mysql_refusal(error, session, code)
+
+
+def _mysql_refusal(error: Exception, session: Session, code: int) -> Exception:
+    if code == MYSQL_NO_TABLE:
+        return TableMissing(server=session.server, detail=_brief(error))
     if code in MYSQL_PACKET:
         return PacketTooLarge(server=session.server, setting="max_allowed_packet", limit="too small for it")
     return _refused(error, session, str(code), MYSQL.get(code, Refusal.OTHER))
@@ -127,20 +153,21 @@ def _privilege(error: Exception, session: Session, statement: str) -> PrivilegeM
         server=session.server,
         user=session.user,
         action=f"run {_verb(statement)} ({_brief(error)})",
-        grant=_grant(session, statement),
+        grant=_grant(session, statement, _brief(error)),
     )
 
 
 def _verb(statement: str) -> str:
-    return " ".join(statement.split()[:2]).upper()
+    """Return the words that a statement begins with, two at the most."""
+    return " ".join(takewhile(str.isalpha, statement.split()[:2])).upper()
 
 
-def _grant(session: Session, statement: str) -> str:
-    """Spell the GRANT that would have let `statement` through, on the tables that it names."""
+def _grant(session: Session, statement: str, detail: str) -> str:
+    """Spell the GRANT that would have let `statement` through, on the schema that the server's own words lead to."""
     user = f'"{session.user}"' if session.backend == "postgresql" else f"'{session.user}'@'%'"
     quote = '"' if session.backend == "postgresql" else "`"
     named = re.findall(rf"{quote}([^{quote}]+){quote}\.{quote}", statement)
-    schema = next((name for name in named if name != session.schema), session.schema)
+    schema = _denied(detail, statement) or next((name for name in named if name != session.schema), session.schema)
     if schema == session.schema:
         if session.backend == "postgresql":
             return f'GRANT ALL ON SCHEMA "{schema}" TO {user};'
@@ -149,6 +176,20 @@ def _grant(session: Session, statement: str) -> str:
         tables = f'GRANT SELECT, REFERENCES ON ALL TABLES IN SCHEMA "{schema}" TO {user};'
         return f'GRANT USAGE ON SCHEMA "{schema}" TO {user}; {tables}'
     return f"GRANT SELECT, REFERENCES ON `{schema}`.* TO {user};"
+
+
+def _denied(detail: str, statement: str) -> str:
+    """Return the schema of the table or schema that `detail` names; empty where it names none that `statement` does."""
+    found = _DENIED.search(detail)
+    if not found:
+        return ""
+    names = [name for name in re.split(r"[`'\".]+", found[2]) if name]
+    if found[1] in {"schema", "database"}:
+        return names[0]
+    if len(names) > 1:
+        return names[0]
+    held = re.search(rf"[`\"]([^`\"]+)[`\"]\.[`\"]{re.escape(names[0])}[`\"]", statement) if names else None
+    return held[1] if held else ""
 
 
 def _brief(error: Exception) -> str:

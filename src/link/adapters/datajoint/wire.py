@@ -15,19 +15,22 @@ import datajoint as dj
 from datajoint.expression import Aggregation, Union
 
 from link.adapters.datajoint import wire_mysql, wire_postgresql
-from link.adapters.datajoint.exactness import check_of, comparable
+from link.adapters.datajoint.exactness import comparable
+from link.adapters.datajoint.faults import check_of
 from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import ValueNotRepresentable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import ModuleType
 
     from link.adapters.datajoint.model import Column, TableModel
     from link.adapters.datajoint.session import Session
     from link.domain.keys import Key, Keys
 
+_SHOWN = 80
+"""A value is shown with so many characters at most."""
 SHORT = 1_000
 """A string of so many characters at most needs no look at how long it is."""
 _COLUMN = re.compile(r"column ('[^']+'|[`\w.]+)")
@@ -123,9 +126,16 @@ def _needs_subquery(expression: Any) -> bool:
     return bool(expression.heading.new_attributes) and not isinstance(expression, Aggregation)
 
 
-def value_condition(connection: Any, name: str, value: UUID | str) -> str:
-    """Return the condition that a column of PostgreSQL has a value of Python's, for DataJoint to parse as a string."""
-    said = wire_postgresql.text(str(value)) + ("::UUID" if isinstance(value, UUID) else "")
+def value_condition(connection: Any, name: str, value: bytes | UUID | str) -> str:
+    """Return the condition that a column has a value of Python's, for DataJoint to parse as a string.
+
+    UUIDs and strings are said in PostgreSQL's words; MySQL's are DataJoint's own.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        digits = bytes(value).hex()
+        said = f"'\\x{digits}'::BYTEA" if connection.adapter.backend == "postgresql" else f"X'{digits}'"
+    else:
+        said = wire_postgresql.text(str(value)) + ("::UUID" if isinstance(value, UUID) else "")
     return f"{connection.adapter.quote_identifier(name)} = {said}"
 
 
@@ -174,35 +184,46 @@ def insert_rows(
 ) -> int:
     """Insert wire rows with values for `columns`, the local table's own, into it; return how many.
 
-    A statement holds about `max_bytes` at most, one row at the least. Raises `ValueNotRepresentable` before the server would
-    round, cut or clamp a value, and where it refuses one; `PacketTooLarge` where one row is more than a statement may hold.
+    A statement holds about `max_bytes` at most, one row at the least. The rows are free of `faults`. Raises
+    `ValueNotRepresentable` where the server refuses a value, `PacketTooLarge` where one row is more than a statement may hold.
     The transaction is the caller's, and spoilt then.
     """
     try:
-        return int(
-            _speech(session).insert(
-                session, session.table(table.name), columns, _exact(session, table, columns, rows), max_bytes
-            )
-        )
+        return int(_speech(session).insert(session, session.table(table.name), columns, rows, max_bytes))
     except Refused as error:
         if error.refusal is not Refusal.VALUE:
             raise
         named = _COLUMN.search(error.detail)
-        column = named[1].rpartition(".")[2].strip("`'") if named else ""
-        raise ValueNotRepresentable(table=table.name, column=column, detail=error.detail) from None
-    except ValueNotRepresentable as error:
-        error.table = table.name
-        raise
+        column = error.column or (named[1].rpartition(".")[2].strip("`'") if named else "")
+        raise _not_representable(table, columns, error.row, column, error.detail) from None
 
 
-def _exact(
-    session: Session, table: TableModel, columns: Sequence[Column], rows: Iterable[Sequence[Any]]
-) -> Iterable[Sequence[Any]]:
+def faults(
+    session: Session, table: TableModel, columns: Sequence[Column], rows: Sequence[Sequence[Any]]
+) -> Iterator[tuple[int, ValueNotRepresentable]]:
+    """Yield the places of rows with a value that the server of `session` would round, cut, clamp or refuse, and its error.
+
+    What is left for the server itself to refuse is rare: a character that a charset lacks, a value too long for its index.
+    """
     postgresql = session.backend == "postgresql"
-    found = [(place, check_of(column, postgresql=postgresql, mariadb=session.mariadb)) for place, column in enumerate(columns)]
-    checks = [(place, check) for place, check in found if check is not None]
-    for row in rows:
-        for place, check in checks:
+    for place, column in enumerate(columns):
+        check = check_of(column, postgresql=postgresql, mariadb=session.mariadb)
+        if check is None:
+            continue
+        for index, row in enumerate(rows):
             if row[place] is not None and (fault := check(row[place])):
-                raise ValueNotRepresentable(table=table.name, column=columns[place].name, detail=fault)
-        yield row
+                yield index, _not_representable(table, columns, row, column.name, fault)
+
+
+def _not_representable(
+    table: TableModel, columns: Sequence[Column], row: Sequence[Any], column: str, detail: str
+) -> ValueNotRepresentable:
+    values = dict(zip((found.name for found in columns), row, strict=False))
+    key = {found.name: str(values[found.name]) for found in table.key if found.name in values}
+    value = _shortened(values[column]) if column in values else ""
+    return ValueNotRepresentable(table=table.name, column=column, detail=detail, key=key, value=value)
+
+
+def _shortened(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(value) if isinstance(value, (str, bytes)) else 0:,})"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from link.adapters.datajoint import exactness
+from link.adapters.datajoint import exactness, legacy_objects
 from link.adapters.datajoint.model import Column, Kind
+from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import PacketTooLarge
 
 if TYPE_CHECKING:
@@ -33,31 +34,45 @@ ROWS = 5_000
 SMALL = 512 * 2**10
 """Every server takes a statement of so many bytes."""
 OVERHEAD = 64 * 2**10
+_FORMS = {
+    Kind.BYTES: "{name}",
+    **dict.fromkeys((Kind.UUID, Kind.BINARY), "LOWER(HEX({name}))"),
+    **dict.fromkeys((Kind.STRING, Kind.ENUM, Kind.SET, Kind.JSON), "CONVERT({name} USING utf8mb4)"),
+    Kind.FLOAT32: "CONCAT(IF(LEFT(CAST({name} AS CHAR), 1) = '-', '-', ''), CAST(ABS({name} * 1e0) AS CHAR))",
+    Kind.BITS: "LPAD(BIN({name} + 0), {size}, '0')",
+    Kind.YEAR: "CAST({name} + 0 AS CHAR)",
+}
+"""Traps: a float32's own text is cut to six digits; MySQL cuts that of a computed double to 22 characters, one too few for a
+sign; a sum loses the sign of -0. A column's own double is printed whole."""
+_LITERALS = {Kind.DATE: "DATE", Kind.TIME: "TIME", Kind.DATETIME: "TIMESTAMP", Kind.INSTANT: "TIMESTAMP"}
 _PLAIN = re.compile(r"[A-Za-z0-9 _.:,/+-]*", re.ASCII)
 
 
 def render(name: str, column: Column) -> str:
     """Return the expression that yields the wire form of the column called `name`."""
-    if column.kind is Kind.BYTES:
-        return name
-    if column.kind is Kind.UUID:
-        return f"LOWER(HEX({name}))"
-    if column.kind in {Kind.STRING, Kind.ENUM, Kind.JSON}:
-        return f"CONVERT({name} USING utf8mb4)"
-    return f"CAST({name} AS CHAR)"
+    if column.external:
+        return legacy_objects.render(name, column.external, column.store)
+    form = _FORMS.get(column.kind, "CAST({name} AS CHAR)")
+    if column.kind is Kind.ENUM and "" in column.labels:  # what is none of the labels is '' too
+        form = "IF({name} + 0 = 0, CHAR(0 USING utf8mb4), CONVERT({name} USING utf8mb4))"
+    if column.kind in {Kind.INTEGER, Kind.DECIMAL} and "zerofill" in column.native.lower():
+        form = "CAST({name} + 0 AS CHAR)"
+    return form.format(name=name, size=column.size)
 
 
 def typed(column: Column, text: str) -> str:  # noqa: PLR0911 - a return for each kind
     """Return the expression that reads `text`, in utf8mb4, as a value that compares with the column by its index."""
-    if column.kind in {Kind.INTEGER, Kind.BOOL}:
+    if column.kind in {Kind.INTEGER, Kind.BOOL, Kind.YEAR}:
         return f"CAST({text} AS {'UNSIGNED' if column.unsigned else 'SIGNED'})"
     if column.kind is Kind.DECIMAL:
         return f"CAST({text} AS DECIMAL({column.size}, {column.scale or 0}))"
     if column.kind is Kind.DATE:
         return f"CAST({text} AS DATE)"
-    if column.kind is Kind.DATETIME:
+    if column.kind in {Kind.DATETIME, Kind.INSTANT}:
         return f"CAST({text} AS DATETIME(6))"
-    if column.kind is Kind.UUID:
+    if column.kind is Kind.TIME:
+        return f"CAST({text} AS TIME(6))"
+    if column.kind in {Kind.UUID, Kind.BINARY}:
         return f"UNHEX({text})"
     if column.kind is Kind.FLOAT64:
         return f"({text} + 0e0)"
@@ -79,7 +94,7 @@ def _is_text(column: Column) -> bool:
 def _declared(column: Column) -> str:
     """Return a type for a column of JSON_TABLE that cuts nothing: a longer text must not match a shorter one."""
     if not _is_text(column):
-        return "VARCHAR(80)"
+        return f"VARCHAR({max(2 * (column.size or 0), 80) if column.kind is Kind.BINARY else 80})"
     collation = column.collation if column.charset == "utf8mb4" else "utf8mb4_bin"
     return f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {collation}"
 
@@ -135,14 +150,14 @@ def _value(column: Column) -> str:
 
 def literal(column: Column, value: str) -> str:
     """Return `value` as a literal that compares with the column by its index."""
-    if column.kind in {Kind.INTEGER, Kind.BOOL, Kind.DECIMAL}:
+    if column.kind in {Kind.INTEGER, Kind.BOOL, Kind.DECIMAL, Kind.YEAR}:
         return value
     if column.kind is Kind.FLOAT64:
         return value if "e" in value.lower() else f"{value}E0"
-    if column.kind is Kind.UUID:
+    if column.kind in {Kind.UUID, Kind.BINARY}:
         return f"X'{value}'"
-    if column.kind in {Kind.DATE, Kind.DATETIME}:
-        return f"{'DATE' if column.kind is Kind.DATE else 'TIMESTAMP'}'{value}'"
+    if column.kind in _LITERALS:
+        return f"{_LITERALS[column.kind]}'{value}'"
     return _text_in(column, value)
 
 
@@ -182,9 +197,28 @@ def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterab
     packet, inserted = Packet(session), 0
     for batch in _batches(rows, max_bytes):
         for part, is_large in packet.fitting(batch):
-            one, values = _bound(columns, part, _LARGE if is_large else _READERS)
-            inserted += session.change(f"INSERT INTO {place} ({names}) VALUES {', '.join([one] * len(part))}", values)
+            readers = _LARGE if is_large else _READERS
+
+            def send(some: Sequence[Sequence[Any]], readers: dict[Kind, Any] = readers) -> int:
+                one, values = _bound(columns, some, readers)
+                return session.change(f"INSERT INTO {place} ({names}) VALUES {', '.join([one] * len(some))}", values)
+
+            inserted += _sent(send, part)
     return inserted
+
+
+def _sent(send: Callable[[Sequence[Sequence[Any]]], int], rows: Sequence[Sequence[Any]]) -> int:
+    """Send rows; where a value is refused, halve them to find its row, since the servers do not always say which it is."""
+    try:
+        return send(rows)
+    except Refused as error:
+        if error.refusal is not Refusal.VALUE:
+            raise
+        if len(rows) == 1:
+            error.row = rows[0]
+            raise
+        middle = len(rows) // 2
+        return _sent(send, rows[:middle]) + _sent(send, rows[middle:])
 
 
 def _bound(
@@ -265,6 +299,10 @@ def _base64(value: bytes) -> str:
 
 
 _AS_IT_IS: tuple[str, Callable[[Any], Any]] = ("%s", _as_it_is)
-_READERS: dict[Kind, tuple[str, Callable[[Any], Any]]] = {Kind.UUID: ("%s", bytes.fromhex), Kind.BOOL: ("%s", int)}
+_READERS: dict[Kind, tuple[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys((Kind.UUID, Kind.BINARY), ("%s", bytes.fromhex)),
+    **dict.fromkeys((Kind.BOOL, Kind.YEAR), ("%s", int)),  # a year '0' would be 2000
+    Kind.BITS: ("%s", lambda digits: int(digits, 2)),
+}
 _LARGE = {**_READERS, Kind.BYTES: ("FROM_BASE64(%s)", _base64)}
 """For large rows: the driver sends bytes as hexadecimal digits, which have twice their length."""

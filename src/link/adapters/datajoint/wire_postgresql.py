@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from link.adapters.datajoint import exactness
 from link.adapters.datajoint.driver import watched
 from link.adapters.datajoint.model import Column, Kind
-from link.domain.errors import ValueNotRepresentable
+from link.adapters.datajoint.translation import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _ESCAPED = re.compile(r"[\\\n\r\t]")
-_COLUMN = re.compile(r"COPY .*, line \d+, column ([^:]+)")
-WRONG_VALUE = "22"
-"""The class of SQLSTATE of values that a type does not hold."""
+_FORMS = {
+    Kind.BYTES: "{}",
+    Kind.BOOL: "({}::integer)::text",
+    Kind.FLOAT32: "{}::float8::text",
+    Kind.INSTANT: "({} AT TIME ZONE 'UTC')::text",
+    Kind.UUID: "replace({}::text, '-', '')",
+    Kind.BINARY: "encode({}, 'hex')",
+}
+_PLACE = re.compile(r"COPY .*, line (\d+)(?:, column ([^:]+))?")
 _PLAIN = re.compile(r"[A-Za-z0-9 _.:,/+-]*", re.ASCII)
 
 
 def render(name: str, column: Column) -> str:
     """Return the expression that yields the wire form of the column called `name`."""
-    if column.kind is Kind.BYTES:
-        return name
-    if column.kind is Kind.BOOL:
-        return f"({name}::integer)::text"
-    if column.kind is Kind.UUID:
-        return f"replace({name}::text, '-', '')"
-    return f"{name}::text"
+    return _FORMS.get(column.kind, "{}::text").format(name)
 
 
 def comparison(column: Column) -> str:
     """Return the type in which keys are compared: without a size, since casts to sizes cut and round."""
     if column.kind is Kind.ENUM:
         return column.native.replace("%", "%%")
-    return {"varchar": "text", "character varying": "text"}.get(base(column), base(column))
+    return {"varchar": "text", "character varying": "text", "character": "bpchar"}.get(base(column), base(column))
 
 
 def base(column: Column) -> str:
@@ -57,17 +57,24 @@ def key_relation(columns: Sequence[Column], keys: Keys, alias: str) -> tuple[str
 
 
 def _comparable(column: Column, value: str) -> str | None:
-    return value if exactness.comparable(column, value, postgresql=True) else None
+    return _spelled(column, value) if exactness.comparable(column, value, postgresql=True) else None
+
+
+def _spelled(column: Column, value: str) -> str:
+    return f"\\x{value}" if column.kind is Kind.BINARY else value
 
 
 def key_after(names: Sequence[str], columns: Sequence[Column], after: Key) -> tuple[str, list[Any]]:
     """See `wire.key_after`; PostgreSQL uses the index for a comparison of rows."""
     right = ", ".join(f"%s::{comparison(column)}" for column in columns)
-    return f"({', '.join(names)}) > ({right})", list(after)
+    spelled = [_spelled(column, value) for column, value in zip(columns, after, strict=True)]
+    return f"({', '.join(names)}) > ({right})", spelled
 
 
 def literal(column: Column, value: str) -> str:
     """Return `value` as a literal of the column's type, which is in capitals outside quotes."""
+    if column.kind is Kind.BINARY:
+        return f"'\\x{value}'::BYTEA"
     return f"{text(value)}::{column.native if column.kind is Kind.ENUM else comparison(column).upper()}"
 
 
@@ -92,43 +99,46 @@ def insert(session: Session, place: str, columns: Sequence[Column], rows: Iterab
     names = ", ".join(session.quote(column.name).replace("%%", "%") for column in columns)
     statement = f"COPY {place.replace('%%', '%')} ({names}) FROM STDIN"
     inserted = 0
-    for batch in _batches(columns, rows, max_bytes):
+    for text, batch in _batches(columns, rows, max_bytes):
         session.statements += 1
         with session.translating(statement):
-            inserted += _copy(session, statement, batch)
+            inserted += _copy(session, statement, text, batch)
     return inserted
 
 
-def _copy(session: Session, statement: str, batch: io.StringIO) -> int:
+def _copy(session: Session, statement: str, text: io.StringIO, batch: Sequence[Sequence[Any]]) -> int:
     cursor = session.connection._conn.cursor()
     try:
         with watched(session.connection):
-            cursor.copy_expert(statement, batch)
+            cursor.copy_expert(statement, text)
     except Exception as error:
-        if not str(getattr(error, "pgcode", "")).startswith(WRONG_VALUE):
+        refused = session.translate(error, session, statement)
+        place = _PLACE.search(getattr(getattr(error, "diag", None), "context", None) or "")
+        if not isinstance(refused, Refused) or place is None:
             raise
-        raise _not_representable(error) from None
+        refused.row, refused.column = batch[int(place[1]) - 1], place[2] or ""
+        raise refused from None
     return int(cursor.rowcount)
 
 
-def _not_representable(error: Any) -> ValueNotRepresentable:
-    found = _COLUMN.search(error.diag.context or "")
-    return ValueNotRepresentable(table="", column=found[1] if found else "", detail=error.diag.message_primary)
-
-
-def _batches(columns: Sequence[Column], rows: Iterable[Sequence[Any]], max_bytes: int) -> Iterator[io.StringIO]:
+def _batches(
+    columns: Sequence[Column], rows: Iterable[Sequence[Any]], max_bytes: int
+) -> Iterator[tuple[io.StringIO, list[Sequence[Any]]]]:
+    """Yield rows as COPY's text, a line each, and as they are."""
     writers = [_WRITERS.get(column.kind, str) for column in columns]
-    batch, room = io.StringIO(), max_bytes
+    text = io.StringIO()
+    batch: list[Sequence[Any]] = []
     for row in rows:
         values = ["\\N" if value is None else write(value) for write, value in zip(writers, row, strict=True)]
-        room -= batch.write("\t".join(values) + "\n")
-        if room < 0:
-            batch.seek(0)
-            yield batch
-            batch, room = io.StringIO(), max_bytes
-    if batch.tell():
-        batch.seek(0)
-        yield batch
+        text.write("\t".join(values) + "\n")
+        batch.append(row)
+        if text.tell() > max_bytes:
+            text.seek(0)
+            yield text, batch
+            text, batch = io.StringIO(), []
+    if batch:
+        text.seek(0)
+        yield text, batch
 
 
 def _escaped(value: str) -> str:
@@ -144,4 +154,5 @@ _WRITERS: dict[Kind, Callable[[Any], str]] = {
     Kind.ENUM: _escaped,
     Kind.JSON: _escaped,
     Kind.BYTES: _hexadecimal,
+    Kind.BINARY: lambda digits: f"\\\\x{digits}",
 }

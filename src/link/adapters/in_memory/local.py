@@ -9,7 +9,15 @@ from attrs import define
 
 from link.adapters.in_memory.steps import Steps
 from link.adapters.in_memory.world import TABLE, Fault
-from link.domain.errors import Busy, IncompleteCopy, KeyConflict, OutcomeUnknown, RemovalChanged, TransferAbandoned
+from link.domain.errors import (
+    Busy,
+    IncompleteCopy,
+    KeyConflict,
+    OutcomeUnknown,
+    RemovalChanged,
+    TransferAbandoned,
+    ValueNotRepresentable,
+)
 from link.domain.transfers import Outcome
 from link.use_cases.ports import Difference, Removal
 
@@ -85,6 +93,14 @@ class InMemoryLocal(Steps):
             if transfer.id in self.world.deciding:
                 raise Busy(what_is_busy="The local server", who="its owner", since="a moment ago")
             return self.world.decisions.setdefault(transfer.id, Outcome.ABANDONED)
+
+    def unfit(self, chunk: Chunk) -> Sequence[tuple[int, ValueNotRepresentable]]:
+        with self.step("unfit"):
+            return [
+                (position, ValueNotRepresentable(table=TABLE, detail="said so", key=self.named(key)))
+                for position, key in enumerate(chunk.keys)
+                if key in self.world.unfit
+            ]
 
     def commit_pull(self, transfer: Transfer, chunk: Chunk) -> None:
         rows: Mapping[Key, tuple[str, ...]] = chunk.rows  # type: ignore[assignment]

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from attrs import define, field
 
+from link.adapters.in_memory.inspector import InMemoryInspector, InMemoryPremises
 from link.adapters.in_memory.local import InMemoryLocal
 from link.adapters.in_memory.objects import InMemoryObjects
 from link.adapters.in_memory.source import InMemoryOutbound, InMemorySource
@@ -24,6 +25,9 @@ class Silence:
         """Do nothing."""
 
     def advance(self, entities: int) -> None:
+        """Do nothing."""
+
+    def carry(self, done: int, total: int) -> None:
         """Do nothing."""
 
     def end(self) -> None:
@@ -44,12 +48,17 @@ class Run:
             source=InMemorySource(self.world, self.owner, memory),
             outbound=InMemoryOutbound(self.world, self.owner, link),
             local=InMemoryLocal(self.world, self.owner),
+            inspector=InMemoryInspector(self.world, self.owner),
             progress=Silence(),
             objects=InMemoryObjects(self.world, self.owner),
             owner=self.owner,
             clock=time.monotonic,
             chunk=chunk,
         )
+
+    def premises(self) -> InMemoryPremises:
+        """Return what `doctor` and `repair` look at first."""
+        return InMemoryPremises(self.world, self.owner)
 
     def end(self) -> None:
         """End the process orderly."""

@@ -32,7 +32,7 @@ class InMemorySource(Steps):
         with self.step("page"):
             chosen = [key for key in self.world.source if selection is None or key in selection]  # type: ignore[operator]
             keys = first_after(chosen, after, limit)
-            return Page(keys=keys, evidence=[_seen(self.world, key) for key in keys], last=len(keys) < limit)
+            return Page(keys=keys, evidence=[seen(self.world, key) for key in keys], last=len(keys) < limit)
 
     def read(self, keys: Keys) -> Chunk:
         """Return entities without registering them."""
@@ -45,7 +45,8 @@ class InMemorySource(Steps):
             return [keys[start : start + self.memory] for start in range(0, len(keys), self.memory)]
 
 
-def _seen(world: World, key: Key) -> SourceEvidence:
+def seen(world: World, key: Key) -> SourceEvidence:
+    """Return what the source server says of a key."""
     whole = world.evidence(key)
     return SourceEvidence(
         in_source=whole.in_source,
@@ -77,7 +78,7 @@ class InMemoryOutbound(Steps):
 
     def evidence(self, keys: Keys) -> Sequence[SourceEvidence]:
         with self.step("evidence"):
-            return [_seen(self.world, key) for key in keys]
+            return [seen(self.world, key) for key in keys]
 
     def register(self, transfer: Transfer, fresh: Keys, lost: Keys) -> Chunk:
         with self.step("register", transfer):
@@ -85,6 +86,7 @@ class InMemoryOutbound(Steps):
             world = self.world
             taken = [key for key in fresh if key in world.source and key not in world.outbound]
             flagged = world.requested | world.approved
+            lost = [key for key in lost if key in world.source]
             taken += [key for key in lost if key in world.outbound and self._is_settled(key) and key not in flagged]
             for key in taken:
                 world.outbound[key] = Registration(transfer.id)
@@ -122,11 +124,12 @@ class InMemoryOutbound(Steps):
             if entry is None or not entry.is_open:
                 return None
             mine = self._under(transfer, keys)
-            approved = [key for key in mine if key in self.world.requested]
+            approved = [key for key in mine if key in self.world.requested and key in self.world.source]
             self.world.approved.update(approved)
-            released = [key for key in mine if key not in self.world.requested]
+            released = [key for key in mine if key not in approved]
             for key in released:
                 del self.world.outbound[key]
+                self.world.requested.discard(key)
             return Settled(released=len(released), approved=len(approved))
 
     def close(self, transfer: Transfer) -> bool:
@@ -146,13 +149,36 @@ class InMemoryOutbound(Steps):
             return first_after(self._withdrawn([*self.world.approved]), after, limit)
 
     def _withdrawn(self, keys: Keys) -> list[Key]:
-        approved = (key for key in keys if key in self.world.approved and key not in self.world.requested)
-        return [key for key in approved if self._is_settled(key)]
+        world = self.world
+        approved = (key for key in keys if key in world.approved and key in world.outbound and self._is_settled(key))
+        return [key for key in approved if key not in world.requested or key not in world.source]
 
     def release_withdrawn(self, keys: Keys) -> int:
         with self.step("release withdrawn"):
             free = self._withdrawn(keys)
             for key in free:
                 self.world.approved.discard(key)
+                self.world.requested.discard(key)
                 del self.world.outbound[key]
             return len(free)
+
+    def reinstate(self, transfer: Transfer, keys: Keys) -> int:
+        with self.step("reinstate", transfer):
+            self._open(transfer)
+            world = self.world
+            for key in keys:
+                known = world.outbound.get(key)
+                lapsed = known is not None and self._is_settled(key) and (key in world.approved or not known.held)
+                if key in world.source and (known is None or lapsed):
+                    world.outbound[key] = Registration(transfer.id)
+                    world.approved.discard(key)
+            return len(self._under(transfer, keys))
+
+    def drop_stray_flags(self, keys: Keys) -> int:
+        with self.step("drop stray flags"):
+            world = self.world
+            stray = [key for key in keys if key not in world.outbound and key not in world.source]
+            flagged = [key for key in stray if key in world.requested | world.approved]
+            world.requested.difference_update(flagged)
+            world.approved.difference_update(flagged)
+            return len(flagged)

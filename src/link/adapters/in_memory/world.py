@@ -10,6 +10,7 @@ from attrs import define, field
 
 from link.domain.errors import LinkError, error_class
 from link.domain.states import Evidence
+from link.use_cases.inspection import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +79,8 @@ class Registration:
 
     transfer: UUID
     """The last transfer that touched it."""
+    held: bool = True
+    """Whether the guard holds it; that of an approved row does not matter."""
 
 
 @define
@@ -97,12 +100,19 @@ class World:
     deciding: set[UUID] = field(factory=set)
     """The transfers whose decision is inserted and not committed."""
     alive: set[UUID] = field(factory=set)
+    lone_parts: set[Key] = field(factory=set)
+    """Local parts whose master somebody removed past their foreign key."""
+    standing: Standing = field(factory=Standing)
+    """What is wrong apart from keys, for `doctor`."""
     delayed: list[Callable[[], None]] = field(factory=list)
     """COMMITs under way."""
     at_step: Callable[[UUID, str], Fault | None] = field(default=lambda _owner, _step: None)
     """Called with the run and the name of each step before it is taken; what it returns happens to the run."""
     same: Callable[[Key], Key] = field(default=lambda key: key)
     """The local server's collation: keys for which it returns the same are equal there."""
+
+    unfit: set[Key] = field(factory=set)
+    """The keys of entities with a value that the local server cannot hold."""
 
     # ---- lab S, with plain DataJoint
 
@@ -127,7 +137,7 @@ class World:
 
     def delete(self, key: Key) -> None:
         """Lab S deletes an entity, with DataJoint's cascade; the guard refuses unless it is unregistered or approved."""
-        if key in self.outbound and key not in self.approved:
+        if key in self.outbound and key not in self.approved and self.outbound[key].held:
             raise GuardRefused
         self.requested.discard(key)
         self.approved.discard(key)

@@ -1,0 +1,83 @@
+"""What `doctor` and `repair` need of the two servers beside the ports of the other use cases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from link.domain.findings import Finding
+    from link.domain.keys import Key, Keys
+    from link.domain.transfers import OpenTransfer
+    from link.use_cases.ports import Page
+
+
+@frozen(kw_only=True)
+class Parts:
+    """An entity whose parts have different numbers of rows on the two sides."""
+
+    position: int
+    """Of its key in the batch that was asked about."""
+    missing: bool
+    """Whether rows of some part are missing locally; otherwise the local side has more."""
+
+
+class Inspector(Protocol):
+    """Looks at both servers page by page; writes nothing."""
+
+    def registrations(self, after: Key | None, limit: int) -> Page:
+        """Return the first `limit` registered keys after `after`, be they in the source or not."""
+
+    def unheld(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` settled keys after `after` that are registered and unapproved, but not held."""
+
+    def stray_flags(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` keys after `after` that are requested or approved, but not registered."""
+
+    def copies(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` keys of the local table after `after`, in the local server's order."""
+
+    def lone_parts(self, after: Key | None, limit: int) -> Sequence[Key]:
+        """Return the first `limit` keys after `after` of local part rows whose master is not local, likewise."""
+
+    def uneven(self, keys: Keys) -> Sequence[Parts]:
+        """Return those of `keys` of which the two servers have different numbers of rows in some part."""
+
+    def alike(self, keys: Keys) -> Sequence[int]:
+        """Return the positions of those of `keys` whose master both servers have, with equal values in every column."""
+
+    def shown(self, keys: Keys) -> Sequence[int]:
+        """Return the positions of those of `keys` that the local table shows as requested."""
+
+    def decisions_unknown(self) -> int:
+        """Count this link's decisions on the local server about transfers that the journal does not have."""
+
+    def transfers_undecided(self) -> int:
+        """Count the closed transfers that registered rows are under and that the local server has not decided."""
+
+    def age(self, transfer: OpenTransfer) -> float:
+        """Return for how many seconds `transfer` has been open, by the source server's clock."""
+
+
+class Premises(Protocol):
+    """What the other ports take for granted: tables, guard, rights, lines."""
+
+    def look(self) -> Standing:
+        """Return what is wrong with them; read-only."""
+
+    def mend(self) -> None:
+        """Make again what is missing or altered of Link's own, and can be; changing nothing else, and safe to repeat."""
+
+
+@frozen(kw_only=True)
+class Standing:
+    """What stands, apart from keys."""
+
+    findings: Sequence[Finding] = ()
+    readable: bool = True
+    """Whether the tables are there, so that keys can be looked at."""
+    lines: Sequence[str] = ()
+    """The state of each connection in words."""

@@ -1,0 +1,170 @@
+"""Deaths, full disks and stores that refuse in the middle: undone or resumed, never a row whose object is missing or wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import buckets
+import pytest
+from proxy import Proxy
+from stored import folder_store, names_in
+from test_objects import files, fill, labs, one  # noqa: F401
+
+from link import errors
+from link.adapters.datajoint import places
+
+BIG = 300 * 2**20
+PULLER = """
+import json, os, sys
+import datajoint as dj
+from link import LazySchema, Link
+facts = json.loads(sys.stdin.read())
+local = dj.Instance(*facts["local"], use_tls=False, backend=facts["backend"], database__name=facts["database"])
+local.connection._config.stores.update(facts["local_stores"])
+source = LazySchema(facts["source_schema"], stores=facts["source_stores"], **facts["source"])
+link = Link(LazySchema(facts["local_schema"], connection=local.connection), source, stores={"kept": "raw"}, outbound=facts["outbound"])
+print(link(type("Shot", (), {}))().pull())
+"""
+
+
+def puller(labs):  # noqa: F811
+    """Start a process that pulls Shot."""
+    ours, theirs = labs.lab_l.server, labs.lab_s.server
+    account, link = labs.lab_l.user, labs.lab_s.link
+    facts = {
+        "local": [ours.host, account.user, account.password, ours.port],
+        "backend": ours.backend,
+        "database": ours.database_name,
+        "local_schema": labs.lab_l.local_schema,
+        "local_stores": {"kept": labs.connection._config.stores["kept"]},
+        "source_schema": labs.lab_s.source_schema,
+        "source_stores": {"raw": folder_store(labs.theirs)},
+        "outbound": labs.lab_s.outbound_schema,
+        "source": {
+            "host": theirs.host,
+            "port": theirs.port,
+            "user": link.user,
+            "password": link.password,
+            "backend": theirs.backend,
+            "database_name": theirs.database_name,
+        },
+    }
+    process = subprocess.Popen([sys.executable, "-c", PULLER], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.write(json.dumps(facts))
+    process.stdin.close()
+    return process
+
+
+@one
+def test_a_process_killed_while_it_copies_leaves_nothing_for_ever(labs):  # noqa: F811
+    """Killed in the middle of an object: no row, no whole object; the next pull takes over, and the rest is collected."""
+    table = fill(labs, 1)
+    big = labs.theirs.parent / "big"
+    with big.open("wb") as file:
+        file.truncate(BIG)
+    labs.source.insert(table, {"shot": 7}, note=str(big), image=1)
+    shot, flights = labs.linked(), labs.ours / "_schema" / labs.lab_l.local_schema / "link_in_flight"
+    shot.pull("shot > 99")
+    process = puller(labs)
+    while not any(path.stat().st_size > 2**20 for path in flights.glob("*")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    unfinished = [path for path in flights.iterdir() if path.stat().st_size < BIG]
+    assert (len(unfinished), len(shot())) == (1, 0)
+    assert labs.gc(dry_run=False)["deleted"] == 0
+    assert unfinished[0].exists()
+    result = shot.pull()
+    assert (result.pulled, result.recovered) == (2, 1)
+    labs.forget_flights()
+    shot.pull()
+    assert labs.gc(dry_run=False)["deleted"] >= 1
+    named = [fact["path"] for row in names_in(labs.lab_l, "shot", ["image", "note"]) for fact in row if fact]
+    named += [row[0]["path"] for row in names_in(labs.lab_l, "shot__cell", ["trace"])]
+    assert files(labs.ours) == sorted(set(named))
+    assert (labs.ours / next(path for path in named if (labs.ours / path).stat().st_size > BIG)).exists()
+
+
+@one
+def test_a_disk_without_room_undoes_the_chunk(labs):  # noqa: F811
+    """What the operating system says is said, with store and folder; no half of an object stays, and the next pull is whole."""
+    table = fill(labs)
+    labs.source.insert(table, {"shot": 7}, image=os.urandom(200_000))
+    shot = labs.linked()
+    shot.pull("shot < 2")
+    whole = set(files(labs.ours))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(errors.StoreNotAccessible, match="File too large") as caught:
+            shot.pull()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (caught.value.store, caught.value.side, caught.value.action) == ("kept", "local", "written")
+    assert (len(shot()), labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema)) == (2, 2)
+    assert all((labs.ours / path).stat().st_size < 200_000 for path in files(labs.ours))
+    assert whole <= set(files(labs.ours))
+    assert shot.pull().pulled == 3
+    assert (shot & "shot = 7").fetch1("image") is not None
+
+
+class Refusing(Proxy):
+    """Lets so many writes pass, and refuses everything after them."""
+
+    writes = 10**9
+
+    def answer(self, data):
+        self.writes -= data.startswith(b"PUT")
+        if self.writes >= 0:
+            return None
+        body = b"<Error><Code>AccessDenied</Code><Message>no more</Message></Error>"
+        return b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+@one
+def test_a_bucket_that_refuses_in_the_middle_undoes_the_chunk(labs):  # noqa: F811
+    """Some objects of a chunk are there, then the server refuses: no row, nothing registered, and the next pull is whole."""
+    fill(labs)
+    server = buckets.get()
+    bucket = server.bucket()
+    with Refusing(server.port) as proxy:
+        store = {**server.store(bucket), "endpoint": f"127.0.0.1:{proxy.port}"}
+        labs.connection._config.stores["kept"] = store
+        shot = labs.linked()
+        shot.pull("shot > 99")
+        proxy.writes = 4
+        with pytest.raises(errors.StoreNotAccessible, match=bucket) as caught:
+            shot.pull()
+        assert (caught.value.side, caught.value.action) == ("local", "written")
+        assert (len(shot()), labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema)) == (0, 0)
+        assert 0 < len(server.fs.find(bucket)) < 8
+        proxy.writes = 10**9
+        assert shot.pull().pulled == 4
+        assert len(server.fs.find(bucket)) == 8
+        assert len(shot.proj("image").to_dicts()) == 4
+
+
+@one
+def test_a_source_that_ends_in_the_middle_of_an_object_is_noticed(labs, monkeypatch):  # noqa: F811
+    """A line to the source's store that goes down between two blocks leaves no half of an object and names the store."""
+    fill(labs)
+    plain = places.FolderPlace.blocks
+
+    def ending(place, path):
+        yield next(plain(place, path))[:10]
+        raise ConnectionResetError("the line is down")
+
+    shot = labs.linked()
+    with monkeypatch.context() as patched:
+        patched.setattr(places.FolderPlace, "blocks", ending)
+        with pytest.raises(errors.StoreNotAccessible, match="'raw' of the source side cannot be read.*line is down"):
+            shot.pull()
+    assert (files(labs.ours), len(shot())) == ([], 0)
+    assert shot.pull().pulled == 4

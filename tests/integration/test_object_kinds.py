@@ -1,0 +1,251 @@
+"""Every codec of DataJoint that keeps values in a store, and codecs built on them, with masters' and parts' objects."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import datajoint as dj
+import numpy as np
+import pytest
+from datajoint.builtin_codecs.schema import SchemaCodec
+from stored import collect, names_in
+from test_objects import both, files, labs, one  # noqa: F401
+
+from link import errors
+from link.adapters.datajoint import catalog, checking
+from link.adapters.datajoint.stores import Side
+from link.infrastructure import connections
+
+
+class Trace(SchemaCodec):
+    """A codec of the user's own with files under schema, table and key."""
+
+    name = "link_trace"
+
+    def encode(self, value, *, key=None, context=None, store_name=None):
+        schema, table, field, primary = self._extract_context(key, context)
+        config = self._codec_config(key, context)
+        path, _ = self._build_path(schema, table, field, primary, ext=".trace", store_name=store_name, config=config)
+        self._get_backend(store_name, config=config).put_buffer(value, path)
+        return {"path": path, "store": store_name, "rate": 0.1, "unit": "µV"}
+
+    def decode(self, stored, *, key=None, context=None):
+        backend = self._get_backend(stored["store"], config=self._codec_config(key, context))
+        return stored["rate"], stored["unit"], backend.get_buffer(stored["path"])
+
+
+class Graph(dj.Codec):
+    """A codec of the user's own built on another one."""
+
+    name = "link_graph"
+
+    def get_dtype(self, is_store):
+        return "<blob>"
+
+    def encode(self, value, *, key=None, store_name=None):
+        return {"graph": value}
+
+    def decode(self, stored, *, key=None):
+        return stored["graph"]
+
+
+DEFINITION = """
+shot : int32
+day : varchar(16)
+---
+one=null : <object@raw>
+many=null : <object@raw>
+array=null : <npy@raw>
+raw=null : <filepath@raw>
+own=null : <link_trace@raw>
+graph=null : <link_graph@raw>
+plain=null : <blob@>
+"""
+PART = """
+-> master
+cell : int16
+---
+picture=null : <npy@>
+"""
+COLUMNS = ["one", "many", "array", "raw", "own", "graph", "plain"]
+
+
+def fill(labs):  # noqa: F811
+    table = labs.source.declare(DEFINITION, PART)
+    folder = labs.theirs.parent / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("first")
+    (folder / "deep" / "b.bin").write_bytes(b"second" * 1000)
+    (labs.theirs / "mouse" / "day 1").mkdir(parents=True)
+    (labs.theirs / "mouse" / "day 1" / "data.bin").write_bytes(b"acquired")
+    (folder.parent / "picture.png").write_bytes(b"a picture")
+    for shot in range(2):
+        key = {"shot": shot, "day": "2024/01:01"}
+        labs.source.insert(
+            table,
+            key,
+            one=str(folder.parent / "picture.png"),
+            many=str(folder),
+            array=np.arange(12.0).reshape(3, 4) + shot,
+            raw="mouse/day 1/data.bin",
+            own=b"own bytes",
+            graph={"nodes": shot},
+            plain=[1, 2, shot],
+        )
+        labs.source.insert(table.Cell, {**key, "cell": 1}, picture=np.ones(5, dtype="uint8"))
+    labs.source.insert(table, {"shot": 9, "day": "none"})
+    return table
+
+
+@both
+def test_every_codec_reads_locally_what_it_reads_at_the_source(labs):  # noqa: F811
+    """Files, folders, arrays, referenced files and codecs of the user's own, default stores included, without the source."""
+    fill(labs)
+    shot = labs.linked()
+    assert shot.pull().pulled == 3
+    shutil.rmtree(labs.theirs)
+    row = (shot & {"shot": 1}).fetch1()
+    assert (row["one"].read(), row["one"].ext, row["raw"].read()) == (b"a picture", ".png", b"acquired")
+    assert {name: row["many"].open(name).read() for name in ("a.txt", "deep/b.bin")} == {
+        "a.txt": b"first",
+        "deep/b.bin": b"second" * 1000,
+    }
+    assert row["many"].verify()
+    assert (row["array"].load() == np.arange(12.0).reshape(3, 4) + 1).all()
+    assert (row["own"], row["graph"], row["plain"]) == ((0.1, "µV", b"own bytes"), {"nodes": 1}, [1, 2, 1])
+    assert ((shot.Cell & {"shot": 0}).fetch1("picture").load() == 1).all()
+    assert set((shot & {"shot": 9}).proj(*COLUMNS).fetch1().values()) == {9, "none", None}
+
+
+@both
+def test_paths_name_the_local_schema_and_keep_the_key(labs):  # noqa: F811
+    """Files lie under the local schema, the table and the key, as DataJoint would put them; nothing names the source."""
+    fill(labs)
+    labs.linked().pull()
+    rows = names_in(labs.lab_l, "shot", COLUMNS)
+    assert len(rows) == 3
+    for row in rows:
+        assert labs.lab_s.source_schema not in json.dumps(row)
+        if row[0]:
+            head, _, name = row[0]["path"].rpartition("/")
+            head, key = head.split("/shot/")
+            assert head == f"_schema/{labs.lab_l.local_schema}"
+            assert key in {"shot=0/day=2024%2F01%3A01", "shot=1/day=2024%2F01%3A01"}
+            assert name.startswith("one_") and name.endswith(".png")
+            assert row[3]["path"] == "mouse/day 1/data.bin"
+            assert all(fact["store"] == "kept" for fact in row)
+
+
+@both
+def test_garbage_collections_know_every_kind(labs):  # noqa: F811
+    """Nothing named is removed locally, not even what DataJoint overlooks; after a delete all but the user's own files go."""
+    fill(labs)
+    shot = labs.linked()
+    shot.pull()
+    everything = files(labs.ours)
+    for _ in range(2):
+        assert labs.gc(dry_run=False)["deleted"] == 0
+        labs.forget_flights()
+        shot.pull()
+    assert files(labs.ours) == everything
+    assert (shot & {"shot": 1}).fetch1("graph") == {"nodes": 1}
+    collected = collect(labs.lab_s.source_schema, labs.source.connection, "raw")
+    graphs = [row[5]["path"] for row in names_in(labs.lab_s, "shot", COLUMNS) if row[5]]
+    assert sorted(set(graphs) & set(collected["orphaned_hash_paths"])) == sorted(graphs)  # DataJoint's own fault, at lab S
+    shot.delete()
+    labs.forget_flights()
+    shot.pull("shot > 99")
+    labs.gc(dry_run=False)
+    assert files(labs.ours) == ["mouse/day 1/data.bin"]
+
+
+@one
+def test_a_file_of_the_users_own_is_never_overwritten(labs):  # noqa: F811
+    """A file at the path of a `<filepath@>` is used where it is the same, and in the way where it is not."""
+    fill(labs)
+    file = labs.ours / "mouse" / "day 1" / "data.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"ACQUIRED")
+    shot = labs.linked()
+    with pytest.raises(errors.ObjectInTheWay, match="data.bin"):
+        shot.pull()
+    assert (file.read_bytes(), len(shot())) == (b"ACQUIRED", 0)
+    file.write_bytes(b"acquired")
+    stamp = file.stat().st_mtime_ns
+    assert shot.pull().pulled == 3
+    assert file.stat().st_mtime_ns == stamp
+
+
+@one
+@pytest.mark.parametrize("harm", ["array cut", "file gone", "file grown", "folder gone"])
+def test_wrong_files_and_folders_are_noticed(labs, harm):  # noqa: F811
+    """An array that is too short for its shape, a folder without one of its files or with a longer one, a folder that is gone."""
+    fill(labs)
+    row = names_in(labs.lab_s, "shot", COLUMNS)[0]
+    folder, array = labs.theirs / row[1]["path"], labs.theirs / row[2]["path"]
+    match harm:
+        case "array cut":
+            array.write_bytes(array.read_bytes()[:-64])
+        case "file gone":
+            (folder / "a.txt").unlink()
+        case "file grown":
+            (folder / "a.txt").write_text("longer than recorded")
+        case "folder gone":
+            shutil.rmtree(folder)
+    with pytest.raises(errors.ObjectMissing) as caught:
+        labs.linked().pull()
+    assert caught.value.column == ("array" if harm == "array cut" else "many")
+    assert isinstance(caught.value, errors.ObjectDamaged) == (harm != "folder gone")
+
+
+@one
+def test_a_default_store_that_nobody_names_is_an_error(labs):  # noqa: F811
+    """What `<blob@>` means at the source has to be said by the source's own stores."""
+    fill(labs)
+    with pytest.raises(errors.StoreNotConfigured, match=r"default store of the source side.*shot\.plain.*stores\.default"):
+        labs.linked(source_stores={"raw": labs.source.config.stores["raw"]}).pull()
+
+
+@one
+def test_a_path_that_leads_out_of_the_store_is_refused(labs):  # noqa: F811
+    """A row of lab S cannot make lab L read or write outside of the stores."""
+    fill(labs)
+    facts = json.dumps({"path": "../../etc/passwd", "store": "raw", "size": 5, "is_dir": False})
+    labs.lab_s.server.admin_query(f"UPDATE {labs.lab_s.table('shot')} SET raw = %s WHERE shot = 9", (facts,))
+    with pytest.raises(errors.ObjectDamaged, match="inside the store"):
+        labs.linked().pull()
+
+
+@both
+def test_a_check_names_what_is_wrong_by_size_or_by_content(labs):  # noqa: F811
+    """Nothing is wrong after a pull; then a missing file, a short one and a changed one are found, the last by reading."""
+    fill(labs)
+    labs.linked().pull()
+    session = connections.session(labs.connection, labs.lab_l.local_schema)
+    copies = catalog.read_entity(session, labs.lab_l.local_schema, "Shot")
+    side = Side(name="local", config=lambda: labs.connection._config)
+
+    def found(*, deep):
+        return sorted(
+            (fault.column, fault.key["shot"], type(fault.error).__name__)
+            for fault in checking.check_objects(session, copies, side, deep=deep)
+        )
+
+    assert found(deep=False) == found(deep=True) == []
+    row = next(row for row in names_in(labs.lab_l, "shot", ["shot", *COLUMNS]) if row[0] == 1)
+    one, many, array, graph = (labs.ours / row[place]["path"] for place in (1, 2, 3, 6))
+    one.write_bytes(b"a pic")
+    (many / "a.txt").unlink()
+    array.write_bytes(array.read_bytes()[:-8])
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    assert found(deep=False) == [("many", "1", "ObjectDamaged"), ("one", "1", "ObjectDamaged")]
+    assert [name for name, *_ in found(deep=True)] == ["array", "graph", "many", "one"]
+    shutil.rmtree(many)
+    graph.unlink()
+    assert [(name, kind) for name, _, kind in found(deep=False)] == [
+        ("graph", "ObjectMissing"),
+        ("many", "ObjectMissing"),
+        ("one", "ObjectDamaged"),
+    ]
+    session.close()
