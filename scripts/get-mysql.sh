@@ -6,7 +6,7 @@
 set -euo pipefail
 
 folder=${1:?usage: get-mysql.sh FOLDER}
-[ -x "$folder/mysqld" ] && exit 0
+[ -x "$folder/mysqldump" ] && exit 0
 
 cannot() { echo "MYSQL CANNOT BE FETCHED HERE: $1" >&2; exit 3; }
 
@@ -37,7 +37,7 @@ rm -rf "$folder/root"
 mkdir -p "$folder/root"
 for package in "$work"/packages/*.deb; do dpkg -x "$package" "$folder/root"; done
 libraries=$(echo "$folder"/root/usr/lib/*-linux-gnu)
-for program in sbin/mysqld bin/mysql; do
+for program in sbin/mysqld bin/mysql bin/mysqldump; do
   target="$folder/${program#*/}"
   printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' \
     "$(echo "$libraries"/ld-linux-*.so.*)" "$libraries" "$folder/root/usr/$program" > "$target.new"

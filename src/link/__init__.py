@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from link.domain import errors
     from link.infrastructure.lazy_schema import LazySchema
     from link.infrastructure.link import Link
-    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult, VerifyResult
 
 __all__ = [
     "DeleteResult",
@@ -22,6 +22,7 @@ __all__ = [
     "PullResult",
     "RefreshResult",
     "RepairResult",
+    "VerifyResult",
     "errors",
 ]
 
@@ -33,6 +34,7 @@ _PLACES = {
     "PullResult": "link.use_cases.results",
     "RefreshResult": "link.use_cases.results",
     "RepairResult": "link.use_cases.results",
+    "VerifyResult": "link.use_cases.results",
 }
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 from attrs import define, field
 from labs import damage
-from servers import Product
+from servers import Product, mysql_folder
 
 from link.infrastructure.private_postgres import _programs
 
@@ -70,9 +70,8 @@ def dump(server, *schemas):
     if server.product is Product.POSTGRESQL:
         chosen = [f"--schema={schema}" for schema in schemas]
         return _run([_postgresql("pg_dump"), *_address(server), *chosen, "--clean", "--if-exists", "postgres"], server)
-    return _run(
-        ["mariadb-dump", *_address(server), "--single-transaction", "--databases", "--add-drop-database", *schemas], server
-    )
+    program = ["mariadb-dump"] if server.product is Product.MARIADB else [_mysql("mysqldump"), "--set-gtid-purged=OFF"]
+    return _run([*program, *_address(server), "--single-transaction", "--add-drop-database", "--databases", *schemas], server)
 
 
 def load(server, sql):
@@ -80,11 +79,15 @@ def load(server, sql):
     if server.product is Product.POSTGRESQL:
         _run([_postgresql("psql"), *_address(server), "--quiet", "--set=ON_ERROR_STOP=1", "postgres"], server, sql)
     else:
-        _run(["mariadb", *_address(server)], server, sql)
+        _run(["mariadb" if server.product is Product.MARIADB else _mysql("mysql"), *_address(server)], server, sql)
 
 
 def _postgresql(name):
     return str(_programs() / name)
+
+
+def _mysql(name):
+    return str(mysql_folder() / name)
 
 
 def _address(server):

@@ -6,9 +6,8 @@ import pipeline
 import pytest
 import servers
 from backups import Backup, clone, dump, load
-from damaged import M0, delete_locally, each, left, one, request, sides, ten_pulled, troubles, try_to_delete
+from damaged import EACH, M0, delete_locally, each, left, one, request, sides, ten_pulled, troubles, try_to_delete
 from labs import damage
-from servers import Product
 
 from link import errors
 from link.domain.findings import Trouble
@@ -49,17 +48,26 @@ def test_an_older_source_is_put_right(labs):
 
 @each
 def test_an_older_local_side_is_put_right(labs, connect):
-    """Lab L's schema comes from a backup: what is back is protected again, what is missing is named and comes with a pull."""
+    """Lab L's schema comes from a backup: what is back is protected again, what is missing is named and comes with a pull.
+
+    A copy of the server's very files is just such a backup, with the other one still at work: each is refused after the other.
+    """
     lab_s, lab_l, session = labs
     request(lab_s, 1, 2)
     session.refresh()
     backup = Backup(lab_l.server, (lab_l.local_schema,))
     delete_locally(session, 1, 3)
     session.pull({"subject": "m1"})
+    other = Backup(lab_l.server, (lab_l.local_schema,))
     backup.restore()
     assert troubles(session.doctor()) == {
-        Trouble.APPROVED_BUT_LOCAL: 1, Trouble.LOCAL_UNREGISTERED: 1, Trouble.LOST_LOCALLY: 10,
+        Trouble.APPROVED_BUT_LOCAL: 1, Trouble.LOCAL_UNREGISTERED: 1, Trouble.LOST_LOCALLY: 10, Trouble.LOCAL_SIDE_BEHIND: 1,
     }  # fmt: skip
+    for refused in (session.pull, session.refresh, session.delete, session.drop):
+        with pytest.raises(errors.LocalSideBehind, match=r"adopt\(\) and then Session\(\)\.repair\(\)"):
+            refused()
+    assert not session.repair(prompt=False).confirmed
+    session.adopt()
     result = session.repair(prompt=False)
     assert (result.done["registered again"], set(left(result).values())) == (2, {Trouble.LOST_LOCALLY})
     local, registered, source = sides(lab_s, lab_l)
@@ -70,6 +78,9 @@ def test_an_older_local_side_is_put_right(labs, connect):
     assert session.pull({"subject": "m1"}).pulled == 10
     assert troubles(session.doctor()) == {}
     assert delete_locally(session, 1, 2, 3).approved == 2
+    other.restore()
+    with pytest.raises(errors.LocalSideBehind, match="another copy of the server is at work"):
+        session.refresh()
 
 
 @each
@@ -91,12 +102,7 @@ def test_rows_that_lab_s_deleted_past_the_guard_are_kept_and_named(labs):
     assert registered <= source
 
 
-DUMPED = [(Product.POSTGRESQL, Product.MYSQL), (Product.MARIADB, Product.POSTGRESQL)]
-dumped = pytest.mark.parametrize("pair", DUMPED, ids=lambda pair: f"{pair[0].value}-to-{pair[1].value}", indirect=True)
-"""Products that come with a program for it here."""
-
-
-@dumped
+@each
 def test_a_dump_brings_guard_and_foreign_keys_back(labs, connect):
     """Lab S restores its schemas by the product's own program: nothing is wrong but the keys that were pulled since."""
     lab_s, _, session = labs
@@ -109,7 +115,7 @@ def test_a_dump_brings_guard_and_foreign_keys_back(labs, connect):
         try_to_delete(lab_s, connect)
 
 
-@pytest.mark.parametrize("pair", DUMPED[1:], ids=["mariadb-to-postgresql"], indirect=True)
+@pytest.mark.parametrize("pair", EACH[2:], ids=["mariadb-to-postgresql"], indirect=True)
 def test_a_moved_local_server_is_adopted(labs, link):
     """Lab L's schema is dumped and loaded on another server: refused, adopted, and then as before."""
     lab_s, lab_l, session = labs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 import sys
 
@@ -12,8 +13,10 @@ from labs import damage
 from servers import Product
 
 from link import errors
+from link.adapters.datajoint.line import SETTINGS
 from link.adapters.datajoint.session import Session
 from link.domain.findings import Trouble
+from link.domain.transfers import Operation, Transfer
 
 
 @pytest.fixture
@@ -178,7 +181,7 @@ def test_an_altered_guard_is_found(labs):
             f"CREATE TRIGGER {trigger} BEFORE DELETE ON {lab_s.outbound('session_outbound')} FOR EACH ROW SET @x = 1"
         )
     else:
-        damage(lab_s.server, f"UPDATE {lab_s.outbound('~session_outbound_guard')} SET self = NULL")
+        damage(lab_s.server, f"UPDATE {lab_s.outbound('~session_outbound_guard')} SET link_self_0 = NULL")
     assert list(troubles(session.doctor())) == [Trouble.GUARD]
     assert session.repair(prompt=False).healthy
 
@@ -307,3 +310,32 @@ def test_another_links_transfers_on_outbound_are_told(labs):
     other = "'00000000-0000-0000-0000-000000000001'" if lab_s.server.backend == "postgresql" else "REPEAT(CHAR(1), 16)"
     lab_s.server.admin_query(f"UPDATE {lab_s.outbound('~link_journal')} SET link = {other}")
     assert troubles(session.doctor()) == {Trouble.OUTBOUND_SHARED: 1}
+
+
+@each
+def test_a_transfer_that_is_under_way_for_long_is_a_note(labs):
+    """While its run lives nobody finishes it, and after ten minutes the report says whose it is; then it is interrupted."""
+    lab_s, _, session = labs
+    hour = "INTERVAL '1 hour'" if lab_s.server.backend == "postgresql" else "INTERVAL 1 HOUR"
+    with session._operations._ports() as run:
+        run.ports.outbound.register(Transfer(operation=Operation.PULL, owner=run.owner), [("m1", "1")], [])
+        assert "under way" not in str(session.doctor())
+        lab_s.server.admin_query(f"UPDATE {lab_s.outbound('~link_journal')} SET opened = opened - {hour} WHERE closed IS NULL")
+        result = session.doctor()
+        assert result.healthy and Trouble.TRANSFER_LONG in {finding.trouble for finding in result.findings}
+        assert f"pull of {getpass.getuser()}@" in str(result)
+        assert session.repair(prompt=False).done == {}
+    assert troubles(session.doctor()) == {Trouble.TRANSFER_INTERRUPTED: 1}
+    assert session.repair(prompt=False).done == {"interrupted transfers finished": 1}
+
+
+@one
+def test_a_clock_that_is_wrong_is_a_note(labs, monkeypatch):
+    """The local server is an hour ahead: told with both times, and nothing else is different."""
+    _, _, session = labs
+    monkeypatch.setitem(SETTINGS, "mysql", (*SETTINGS["mysql"], "SET SESSION timestamp = UNIX_TIMESTAMP() + 3600"))
+    result = session.doctor()
+    (finding,) = result.findings
+    assert (result.healthy, finding.trouble) == (True, Trouble.CLOCK)
+    assert "source 20" in finding.detail and "local 20" in finding.detail
+    assert session.pull().pulled == 20

@@ -230,6 +230,7 @@ def test_operations_inside_a_transaction_are_refused(made, local):
                 session.drop,
                 session.adopt,
                 session.doctor,
+                session.verify,
                 session.repair,
             ):
                 with pytest.raises(errors.InTransaction):
@@ -238,7 +239,7 @@ def test_operations_inside_a_transaction_are_refused(made, local):
 
     local(Analysis, context={"Session": session})
     Analysis.populate()
-    assert len(refused) == 24
+    assert len(refused) == 27
     assert operations.calls == ["place"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import uuid
 
 import certificates
 import pipeline
@@ -16,6 +17,7 @@ from servers import Product
 
 from link import LazySchema, Link, errors
 from link.adapters.datajoint.driver import encryption
+from link.adapters.datajoint.line import SETTINGS, Line
 from link.adapters.datajoint.local import DataJointLocal
 from link.infrastructure import connections
 
@@ -228,3 +230,23 @@ def test_a_host_that_is_gone_is_noticed(lab_s):
     assert [line.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [30, 10, 3, 60_000]
     assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     line.close()
+
+
+def test_a_run_whose_host_is_gone_is_not_alive_for_long():
+    """PostgreSQL's server asks too, session by session, so that the lock of a run is free a minute after its line is dead."""
+    lab = make_lab_s(servers.get(Product.POSTGRESQL, "source"))
+    line = Line(open=lambda: opened(lab, lab.server.port), owner=uuid.uuid4())
+    shown = [line.session.query(f"SHOW tcp_keepalives_{name}")[0][0] for name in ("idle", "interval", "count")]
+    line.close()
+    assert shown == ["30", "10", "3"]
+
+
+@same_product
+def test_a_line_that_cannot_be_set_up_is_closed(lab_s, monkeypatch):
+    """A server that refuses a setting leaves no session behind."""
+    sessions = []
+    line = Line(open=lambda: sessions.append(opened(lab_s, lab_s.server.port)) or sessions[-1], owner=uuid.uuid4())
+    monkeypatch.setitem(SETTINGS, lab_s.server.backend, ("SET SESSION no_such_setting = 1",))
+    with pytest.raises(errors.LinkError):
+        line.session  # noqa: B018 - opened when first asked for
+    assert [session.lost for session in sessions] == [True]

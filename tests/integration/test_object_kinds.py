@@ -13,9 +13,6 @@ from stored import collect, names_in
 from test_objects import both, files, labs, one  # noqa: F401
 
 from link import errors
-from link.adapters.datajoint import catalog, checking
-from link.adapters.datajoint.stores import Side
-from link.infrastructure import connections
 
 
 class Trace(SchemaCodec):
@@ -218,34 +215,71 @@ def test_a_path_that_leads_out_of_the_store_is_refused(labs):  # noqa: F811
 
 
 @both
-def test_a_check_names_what_is_wrong_by_size_or_by_content(labs):  # noqa: F811
+def test_verify_names_what_is_wrong_by_size_or_by_content(labs):  # noqa: F811
     """Nothing is wrong after a pull; then a missing file, a short one and a changed one are found, the last by reading."""
     fill(labs)
-    labs.linked().pull()
-    session = connections.session(labs.connection, labs.lab_l.local_schema)
-    copies = catalog.read_entity(session, labs.lab_l.local_schema, "Shot")
-    side = Side(name="local", config=lambda: labs.connection._config)
+    shot = labs.linked()
+    shot.pull()
+    shutil.rmtree(labs.theirs)  # the source's store is not needed
 
-    def found(*, deep):
-        return sorted(
-            (fault.column, fault.key["shot"], type(fault.error).__name__)
-            for fault in checking.check_objects(session, copies, side, deep=deep)
-        )
+    def found(*, deep, rows=shot):
+        result = rows.verify(deep=deep)
+        assert (result.healthy, result.deep) == (not result.faults, deep)
+        return sorted((fault.column, fault.key["shot"], fault.harm.name) for fault in result.faults)
 
-    assert found(deep=False) == found(deep=True) == []
+    whole = shot.verify()
+    size = sum((labs.ours / path).stat().st_size for path in files(labs.ours))
+    assert (whole.objects, whole.size, whole.faults) == (16, size + len(b"acquired"), ())  # a file that two rows name
+    assert repr(whole).startswith("verified 16 objects (0.0 MB) by their sizes (")
+    assert found(deep=True) == []
     row = next(row for row in names_in(labs.lab_l, "shot", ["shot", *COLUMNS]) if row[0] == 1)
     one, many, array, graph = (labs.ours / row[place]["path"] for place in (1, 2, 3, 6))
     one.write_bytes(b"a pic")
     (many / "a.txt").unlink()
     array.write_bytes(array.read_bytes()[:-8])
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
-    assert found(deep=False) == [("many", "1", "ObjectDamaged"), ("one", "1", "ObjectDamaged")]
+    assert found(deep=False) == [("many", "1", "DAMAGED"), ("one", "1", "DAMAGED")]
     assert [name for name, *_ in found(deep=True)] == ["array", "graph", "many", "one"]
+    assert found(deep=True, rows=shot & "shot = 0") == []
     shutil.rmtree(many)
     graph.unlink()
     assert [(name, kind) for name, _, kind in found(deep=False)] == [
-        ("graph", "ObjectMissing"),
-        ("many", "ObjectMissing"),
-        ("one", "ObjectDamaged"),
+        ("graph", "MISSING"),
+        ("many", "MISSING"),
+        ("one", "DAMAGED"),
     ]
-    session.close()
+    text = str(shot.verify())
+    assert f"shot (shot='1', day='2024/01:01') graph: {row[6]['path']!r} in store 'kept' is missing" in text
+    assert "5 bytes instead of 9 bytes" in text
+
+
+@one
+def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs):  # noqa: F811
+    """A part's object that is gone is named with the part's key; a store that is gone is one error."""
+    fill(labs)
+    shot = labs.linked()
+    shot.pull()
+    picture = next(row[1]["path"] for row in names_in(labs.lab_l, "shot__cell", ["shot", "picture"]) if row[0] == 0)
+    (labs.ours / picture).unlink()
+    for rows, count in ((shot & "shot = 0", 1), (shot & "shot = 1", 0), (shot(), 1)):
+        faults = rows.verify().faults
+        assert [(fault.table, dict(fault.key)) for fault in faults] == [
+            ("shot__cell", {"shot": "0", "day": "2024/01:01", "cell": "1"})
+        ][:count]
+    shutil.rmtree(labs.ours)
+    with pytest.raises(errors.StoreNotAccessible, match="'kept' of the local side cannot be read"):
+        shot.verify()
+
+
+@one
+def test_a_damaged_object_is_copied_again(labs):  # noqa: F811
+    """A local object of the right size and another content is not taken for the source's: delete and pull bring it anew."""
+    fill(labs)
+    shot = labs.linked()
+    shot.pull()
+    path = labs.ours / next(row[1]["path"] for row in names_in(labs.lab_l, "shot", ["shot", "graph"]) if row[0] == 1)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert [fault.column for fault in shot.verify(deep=True).faults] == ["graph"]
+    (shot & "shot = 1").delete()
+    assert shot.pull().pulled == 1
+    assert shot.verify(deep=True).healthy

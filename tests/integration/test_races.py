@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 import datajoint as dj
 import pipeline
+import psycopg2
 import pytest
 from labs import begin
 from servers import Product
@@ -224,9 +225,8 @@ def test_masters_and_parts_are_one_snapshot(lab_s, lab_l, connect, link):
     assert torn[0][0] == 0
 
 
-@same_product
-def test_parts_that_come_while_an_entity_is_read(lab_s, lab_l, connect, link, monkeypatch):
-    """Part rows that lab S inserts together, between the reading of the one part and the other, come along both or not."""
+def declared_item(lab_s, connect):
+    """Declare a master with two parts, one of the other, at the source."""
     schema = dj.Schema(lab_s.source_schema, connection=connect(lab_s, lab_s.owner))
 
     class Item(dj.Manual):
@@ -244,26 +244,65 @@ def test_parts_that_come_while_an_entity_is_read(lab_s, lab_l, connect, link, mo
             -> Item.Aaa
             """
 
-    schema(Item, context={"Item": Item})
-    Item.insert1({"word": 1})
-    read_table = rows._table
+    return schema(Item, context={"Item": Item})
+
+
+def after_reading(monkeypatch, name, call):
+    """Let `call` run once, just after the rows of the source table `name` were read."""
+    read_table, calls = rows._table, [call]
 
     def read(tables, table, *rest):
         found = read_table(tables, table, *rest)
-        if table.name == "item__aaa":
-            connection = begin(lab_s.server, lab_s.owner)
-            for part in ("item__aaa", "item__bbb"):
-                run(connection, f"INSERT INTO {lab_s.table(part)} (word) VALUES (1)")
-            connection.commit()
-            connection.close()
+        if table.name == name and calls:
+            calls.pop()()
         return found
 
     monkeypatch.setattr(rows, "_table", read)
+
+
+@same_product
+def test_parts_that_come_while_an_entity_is_read(lab_s, lab_l, connect, link, monkeypatch):
+    """Part rows that lab S inserts together, between the reading of the one part and the other, come along both or not."""
+    declared_item(lab_s, connect).insert1({"word": 1})
+
+    def inserts():
+        connection = begin(lab_s.server, lab_s.owner)
+        for part in ("item__aaa", "item__bbb"):
+            run(connection, f"INSERT INTO {lab_s.table(part)} (word) VALUES (1)")
+        connection.commit()
+        connection.close()
+
+    after_reading(monkeypatch, "item__aaa", inserts)
     linked = link(lab_s, lab_l, type("Item", (), {}))
     assert linked.pull().pulled == 1
     assert lab_l.count("item__aaa") == lab_l.count("item__bbb") == 0
     assert lab_s.count("item__bbb") == 1
     assert len(linked.Bbb()) == 0
+
+
+@same_product
+def test_a_part_that_is_rewritten_while_an_entity_is_read(lab_s, lab_l, connect, link, monkeypatch):
+    """A part table that an ALTER TABLE rewrites after the snapshot was taken is empty in it on PostgreSQL: never so for Link."""
+    item, server = declared_item(lab_s, connect), lab_s.server
+    item.insert1({"word": 1})
+    for part in (item.Aaa, item.Bbb):
+        part.insert1({"word": 1})
+    linked = link(lab_s, lab_l, type("Item", (), {}))
+    is_postgresql, refused = server.backend == "postgresql", []
+
+    def rewrites():
+        raw, table = server.raw(server.admin), lab_s.table("item__bbb")
+        run(raw, "SET lock_timeout = '500ms'" if is_postgresql else "SET lock_wait_timeout = 1")
+        try:
+            run(raw, f"ALTER TABLE {table} {'ALTER word TYPE bigint' if is_postgresql else 'FORCE, ALGORITHM=COPY'}")
+        except psycopg2.errors.LockNotAvailable as error:
+            refused.append(error)
+        raw.close()
+
+    after_reading(monkeypatch, "item", rewrites)
+    assert linked.pull().pulled == 1
+    assert len(refused) == is_postgresql
+    assert lab_l.count("item__aaa") == lab_l.count("item__bbb") == 1
 
 
 @same_product
@@ -281,3 +320,33 @@ def test_another_links_transfer_is_never_touched(labs, opened):
     result = session.pull({"subject": "m1"})
     assert (result.recovered, result.busy, result.pulled) == (0, 1, 9)
     assert [found.transfer.id for found in stranger.open_transfers()] == [transfer.id]
+
+
+@same_product
+def test_a_table_that_is_rebuilt_meanwhile_is_neither_missing_nor_changed(labs):
+    """Lab S rebuilds the source table over and over, as an ALTER TABLE does: no pull takes it for gone or changed."""
+    lab_s, _, session = labs
+    server, table = lab_s.server, lab_s.table("session")
+    rebuild = f"VACUUM FULL {table}" if server.backend == "postgresql" else f"ALTER TABLE {table} FORCE, ALGORITHM=COPY"
+    stop = threading.Event()
+
+    def rebuilds():
+        raw = server.raw(server.admin)
+        raw.autocommit = True
+        raw.cursor().execute("SET lock_timeout = '1s'" if server.backend == "postgresql" else "SET foreign_key_checks = 0")
+        done = 0
+        while not stop.is_set():
+            run(raw, rebuild)
+            done += 1
+            time.sleep(0.03)
+        raw.close()
+        return done
+
+    with ThreadPoolExecutor() as pool:
+        rebuilding = pool.submit(rebuilds)
+        try:
+            results = [session.pull({"subject": "m0"}).pulled for _ in range(15)]
+        finally:
+            stop.set()
+        assert rebuilding.result() > 15
+    assert sum(results) == results[0] > 0

@@ -398,13 +398,23 @@ ON_SERVERS = [
         "SQL: flags before locks",
         "a request that is under way while its registration is given up disappears",
         f"{RACES} {PG}",
-        (f"{SQL}/outbound.py", "self._under(tables, ident, keys, lock=True)", "self._under(tables, ident, keys, lock=False)"),
+        (
+            f"{SQL}/outbound.py",
+            'mine = chosen.under(transfer, f"NOT {tables.flagged(tables.approved)}", lock=True)',
+            'mine = chosen.under(transfer, f"NOT {tables.flagged(tables.approved)}", lock=False)',
+        ),
     ),
     on_servers(
         "SQL: two snapshots",
         "READ COMMITTED: a master of one version with a part of the next",
         f"{RACES} -k parts_that_come",
-        (f"{SQL}/outbound.py", "        with session.snapshot():\n", "        with session.transaction():\n"),
+        (f"{SQL}/outbound.py", "        with session.snapshot([", "        with session.transaction(["),
+    ),
+    on_servers(
+        "SQL: snapshot before the locks",
+        "a part that an ALTER TABLE rewrites just after is empty in the snapshot",
+        f"{RACES} -k rewritten {PG}",
+        (f"{SQL}/session.py", 'self.query(f"LOCK TABLE', '(f"LOCK TABLE'),
     ),
     on_servers(
         "SQL: transfers of another link",

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_public_names_are_these():
     """Adding or losing a public name is a decision, not an accident."""
-    results = ["DeleteResult", "DoctorResult", "PullResult", "RefreshResult", "RepairResult"]
+    results = ["DeleteResult", "DoctorResult", "PullResult", "RefreshResult", "RepairResult", "VerifyResult"]
     assert link.__all__ == [*sorted([*results, "LazySchema", "Link"]), "errors"]
     assert all(getattr(link, name) is not None for name in link.__all__)
 

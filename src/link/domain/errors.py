@@ -395,6 +395,28 @@ class LocalSideMoved(LinkError):
 
 
 @error_class
+class LocalSideBehind(LinkError):
+    """The local server does not know what its own link did last."""
+
+    table: str
+    transfer: str
+    who: str
+    closed: str
+
+    def what(self) -> str:
+        return (
+            f"Local table {self.table} knows nothing of its link's last transfer ({self.transfer} by {self.who}, closed "
+            f"{self.closed}): its server comes from a backup, or another copy of the server is at work on this link."
+        )
+
+    def advice(self) -> str:
+        return (
+            "If this is the real one and no copy of it is in use, call Session().adopt() and then Session().repair(); "
+            "otherwise work on the other one."
+        )
+
+
+@error_class
 class LegacyOutbound(LinkError):
     """The outbound table was made by datajoint-link 0.11."""
 

@@ -75,6 +75,7 @@ class Trouble(Enum):
     OUTBOUND_TAKEN = "outbound serves another local table"
     OUTBOUND_SHARED = "another link has transfers on this outbound table"
     LOCAL_SIDE_MOVED = "outbound serves this table at another place"
+    LOCAL_SIDE_BEHIND = "the local server does not know the link's last transfer"
     GUARD = "the guard is missing or altered"
     FOREIGN_KEY = "a foreign key of outbound is missing or altered"
     GRANT_MISSING = "a right is missing"
@@ -160,6 +161,11 @@ REMEDIES: dict[Trouble, Remedy] = {
         Cure.LEAVE,
         "adopt() where this is the real one and the other is gone for good; drop the clone otherwise",
     ),
+    Trouble.LOCAL_SIDE_BEHIND: Remedy(
+        Weight.BROKEN,
+        Cure.LEAVE,
+        "adopt(), then repair(), where this comes from a backup and no copy of it is in use; work on the other copy otherwise",
+    ),
     Trouble.GUARD: Remedy(
         Weight.BROKEN, Cure.MEND, "where it stays: grant the link user the rights of set-up, repair() again"
     ),
@@ -177,7 +183,7 @@ REMEDIES: dict[Trouble, Remedy] = {
 BLOCKING = frozenset(
     {
         *(Trouble.NOT_LINKED, Trouble.LOCAL_TABLE_MISSING, Trouble.SOURCE_TABLE_MISSING, Trouble.DECLARATION_CHANGED),
-        *(Trouble.OUTBOUND_TAKEN, Trouble.LOCAL_SIDE_MOVED),
+        *(Trouble.OUTBOUND_TAKEN, Trouble.LOCAL_SIDE_MOVED, Trouble.LOCAL_SIDE_BEHIND),
     }
 )
 """Findings that leave `repair` nothing to write to: a person comes first."""

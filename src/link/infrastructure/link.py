@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from datajoint.table import Table
 
 from link.adapters.datajoint.stores import Side, StoreMap
-from link.infrastructure.composition import LinkConfig, LinkOperations
+from link.infrastructure.composition import LinkOperations
 from link.infrastructure.lazy_schema import LazySchema
 from link.infrastructure.linked_table import LinkedMeta, LinkedTable
+from link.infrastructure.run import LinkConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datajoint.expression import QueryExpression
 
     from link.infrastructure.operations import Operations, Place
-    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult, VerifyResult
 
 _ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, *ways.READING}) - ways.OF_THE_CLASS
 
@@ -208,6 +208,15 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
         """
         self._outside("repair")
         return self._operations.repair(release_lost=release_lost, prompt=prompt)
+
+    def verify(self, *, deep: bool = False) -> VerifyResult:
+        """Compare the stored objects of the rows, or of those of a restriction, and of their parts with what the rows say.
+
+        By sizes, or by contents where `deep`, which reads them all; a size that is not recorded, an array's, is compared by
+        the latter alone. Print the result. Nothing is changed, and neither the source nor its stores are needed.
+        """
+        self._outside("verify")
+        return self._operations.verify(selection_of(self), deep=deep)
 
     def insert(self, rows: Any, replace: bool = False, *args: Any, **kwargs: Any) -> Any:
         """Insert rows that did not come from the source, where Link allows it; never replaces a row."""

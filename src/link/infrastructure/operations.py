@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import datajoint as dj
 
     from link.infrastructure.linked_table import SourceTable
-    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult
+    from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult, VerifyResult
 
 
 @frozen(kw_only=True)
@@ -64,3 +64,6 @@ class Operations(Protocol):
 
     def repair(self, *, release_lost: bool, prompt: bool | None) -> RepairResult:
         """Put right what can be without losing a row, asking first unless `prompt` (or safemode, for None) is False."""
+
+    def verify(self, selection: str | None, *, deep: bool) -> VerifyResult:
+        """Compare the local rows' objects with what the rows say of them, by contents where `deep`."""

@@ -14,7 +14,7 @@ REPLACE = "Rows of a linked table are never replaced; delete() the row, which te
 INSERT = "Use insert(), which Link allows with allow_direct_insert=True."
 BROWSE = "The source is lab S's: here it can be browsed and pulled from."
 
-PROTOCOL = ("pull", "delete", "refresh", "drop", "adopt", "doctor", "repair")
+PROTOCOL = ("pull", "delete", "refresh", "drop", "adopt", "doctor", "repair", "verify")
 """Go through the protocol."""
 
 DIRECT = ("insert", "insert1")

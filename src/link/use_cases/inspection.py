@@ -1,13 +1,14 @@
-"""What `doctor` and `repair` need of the two servers beside the ports of the other use cases."""
+"""What `doctor`, `repair` and `verify` need of servers and stores beside the ports of the other use cases."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from link.domain.findings import Finding
     from link.domain.keys import Key, Keys
@@ -81,3 +82,57 @@ class Standing:
     """Whether the tables are there, so that keys can be looked at."""
     lines: Sequence[str] = ()
     """The state of each connection in words."""
+
+
+class Harm(Enum):
+    """What can be wrong with an object of a local row."""
+
+    MISSING = "missing"
+    DAMAGED = "not what its row says"
+    UNREADABLE = "not readable"
+
+
+@frozen(kw_only=True)
+class ObjectFault:
+    """An object that a local row names and that is missing or not what the row says."""
+
+    table: str
+    column: str
+    key: Mapping[str, str]
+    """Of the row, a part's row too, as the server writes it."""
+    store: str
+    path: str
+    """In the local store."""
+    harm: Harm
+    detail: str = ""
+
+    def __str__(self) -> str:
+        key = ", ".join(f"{name}={value!r}" for name, value in self.key.items())
+        return f"{self.table} ({key}) {self.column}: {self.path!r} in store {self.store!r} is {self.said}"
+
+    @property
+    def said(self) -> str:
+        """What is wrong, with what was found."""
+        return f"{self.harm.value}: {self.detail}" if self.detail else self.harm.value
+
+
+@frozen(kw_only=True)
+class Seen:
+    """A page of rows whose objects were looked at."""
+
+    rows: int
+    objects: int
+    """How many values of them name an object."""
+    size: int
+    """Bytes of what was looked at; what several values of a page name alike is looked at once."""
+    faults: Sequence[ObjectFault] = ()
+
+
+class Contents(Protocol):
+    """The objects of local rows and what the rows say of them; writes nothing."""
+
+    def check(self, selection: object, *, deep: bool) -> Iterator[Seen]:
+        """Yield page after page of the rows of `selection` and their parts, compared by sizes, or by contents where `deep`.
+
+        Raises `StoreNotConfigured` and `StoreNotAccessible` for a store that cannot be seen at all.
+        """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from link.domain.findings import BLOCKING, REMEDIES, Cure, Trouble
 from link.domain.keys import batches, pick
@@ -51,6 +51,7 @@ def repair(
         return _result(ports, standing, found)
     premises.mend()
     reached = ports()
+    start = reached.clock()
     work = _Work(reached, release_lost=release_lost)
     work.done["interrupted transfers finished"] += recover(reached)  # what was under way may be in trouble after its end
     for trouble, keys in _collect(reached, own_rows=own_rows).items():
@@ -58,7 +59,8 @@ def repair(
             work.on(trouble, batch)
     work.refresh()
     premises.mend()  # a foreign key can be made again only once what it forbids is gone
-    return _result(ports, premises.look(), _collect(reached, own_rows=own_rows), +work.done)
+    result = _result(ports, premises.look(), _collect(reached, own_rows=own_rows), +work.done)
+    return evolve(result, seconds=reached.clock() - start)
 
 
 def _collect(ports: Ports, *, own_rows: bool) -> dict[Trouble, list[Key]]:

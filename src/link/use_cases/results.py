@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from link.domain.findings import Finding, Trouble
     from link.domain.keys import Key
     from link.domain.states import Inconsistency
+    from link.use_cases.inspection import ObjectFault
     from link.use_cases.ports import Difference
 
 
@@ -241,3 +243,38 @@ class RepairResult:
 
     def _counts(self) -> dict[str, int]:
         return {what: count for what, count in self.done.items() if count} | {"keys left": len(self.keys)}
+
+
+@frozen(kw_only=True, repr=False)
+class VerifyResult:
+    """What a look at the stored objects of local rows found; one line where everything is well."""
+
+    objects: int = 0
+    """How many values name an object; those that share one count each."""
+    size: int = 0
+    """Bytes looked at."""
+    faults: Sequence[ObjectFault] = ()
+    """Every object that is missing, not what its row says, or not readable."""
+    deep: bool = False
+    """Whether contents were read and compared, or sizes alone."""
+    seconds: float = 0.0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every object is there and what its row says, as far as was looked."""
+        return not self.faults
+
+    def __str__(self) -> str:
+        how = "contents" if self.deep else "sizes"
+        head = f"verified {self.objects:,} objects ({self.size / 1e6:,.1f} MB) by their {how}"
+        counts = Counter(fault.harm.value for fault in self.faults)
+        told = [f"    {fault}" for fault in self.faults[:SHOWN]]
+        more = len(self.faults) - SHOWN
+        rest = [f"    and {more:,} more, in .faults"] if more > 0 else []
+        return "\n".join([_line(head, counts, self.seconds), *told, *rest, *([f"    you: {WHOLE_AGAIN}"] if told else [])])
+
+    __repr__ = __str__
+
+
+WHOLE_AGAIN = "put the object back at its path from a backup, or delete() the rows and pull() them again"
+"""What to do about an object that is wrong."""

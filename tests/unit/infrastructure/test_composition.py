@@ -45,9 +45,9 @@ def test_an_explicit_outbound_beats_the_environment(monkeypatch):
     monkeypatch.setenv("LINK_OUTBOUND", "from_environment")
     local, source = LazySchema("local"), LazySchema("source", host="there")
     cls = type("Session", (), {})
-    assert Link(local, source, outbound="said")(cls)._operations.outbound_schema == "said"
+    assert Link(local, source, outbound="said")(cls)._operations.config.outbound_schema == "said"
     linked = Link(local, source)(cls)
-    assert linked._operations.outbound_schema == "from_environment"
+    assert linked._operations.config.outbound_schema == "from_environment"
     monkeypatch.delenv("LINK_OUTBOUND")
     with pytest.raises(SettingMissing, match="LINK_OUTBOUND"):
-        _ = linked._operations.outbound_schema
+        _ = linked._operations.config.outbound_schema

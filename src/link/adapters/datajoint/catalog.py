@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import evolve, frozen
 
@@ -13,17 +14,21 @@ from link.adapters.datajoint.columns import plain_column
 from link.adapters.datajoint.lineage import Lineages
 from link.adapters.datajoint.model import EntityModel, Index, TableModel
 from link.adapters.datajoint.refusals import REQUESTED, REQUESTED_COMMENT, refuse_entity, refuse_names, refuse_table
-from link.domain.errors import DeclarationChanged, NotLinkable, SourceTableMissing
+from link.domain.errors import DeclarationChanged, NotLinkable, SourceTableMissing, Unprotected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from link.adapters.datajoint.found import Catalog, ForeignKey, FoundColumn, FoundIndex, FoundTable
     from link.adapters.datajoint.session import Session
 
     Columns = Mapping[str, Sequence[FoundColumn]]
 
+T = TypeVar("T")
+
 TIERS = ("", "#", "_", "__")
+PAUSES = (0.03, 0.1, 0.3)
+"""How long a catalog that says something odd is left alone before it is read again, in seconds, time after time."""
 _CAPITAL = re.compile(r"(?<=[A-Za-z0-9])([A-Z])")
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 
@@ -32,6 +37,28 @@ def snake_case(class_name: str) -> str:
     """Return the table name of a class without its tier, as DataJoint makes it; empty for a name that it refuses."""
     class_name = class_name.replace("_", "")
     return _CAPITAL.sub(r"_\1", class_name).lower() if _CLASS_NAME.fullmatch(class_name) else ""
+
+
+def steadily(read: Callable[[], T]) -> T:
+    """Return what `read` returns; believe that something is missing or has changed only where it is so again and again.
+
+    A catalog is read statement by statement, and the MySQL family shows no table, or half of one, for the moment in which
+    an ALTER TABLE puts its new form in its place.
+    """
+    for pause in PAUSES:
+        try:
+            return read()
+        except (SourceTableMissing, NotLinkable, DeclarationChanged, Unprotected):  # noqa: PERF203 - a retry needs it
+            time.sleep(pause)
+    return read()
+
+
+def read_twice(session: Session, schema: str, class_name: str) -> EntityModel:
+    """Read an entity for those who have nothing to compare it with; raise `DeclarationChanged` where it is changing."""
+    first, second = (read_entity(session, schema, class_name) for _ in range(2))
+    if first != second:
+        raise DeclarationChanged(table=f"{schema}.{second.master.name}", differences=["it is being altered now"])
+    return second
 
 
 def find_table(session: Session, schema: str, class_name: str) -> str:
@@ -90,6 +117,9 @@ def _read(
     """Read a master, which comes first, and its parts."""
     catalog, names = of(session), [table.name for table in wanted]
     refuse_names(schema, names)
+    for name in names:
+        if name not in columns:
+            raise DeclarationChanged(table=f"{schema}.{name}", differences=["it has no columns"])
     lineages = Lineages(session, catalog)
     lineages.add(foreign_keys, schema)
     found = _Found(columns=columns, indexes=catalog.indexes(session, schema, names), lineages=lineages, catalog=catalog)

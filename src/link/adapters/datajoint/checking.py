@@ -6,15 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import define, frozen
 
 from link.adapters.datajoint import wire
 from link.adapters.datajoint.moving import guarded, unfolded, verified
 from link.adapters.datajoint.objects import recorded
-from link.domain.errors import LinkError
+from link.domain.errors import LinkError, ObjectDamaged, ObjectMissing
+from link.use_cases.inspection import Harm, ObjectFault, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
     from link.adapters.datajoint.objects import Move
@@ -22,78 +23,118 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.stores import Side
 
 PAGE = 5_000
+WORKERS = 16
+
+
+@define(kw_only=True)
+class StoredContents:
+    """The objects that the rows of one linked table name."""
+
+    session: Callable[[], Session]
+    """The local server's."""
+    copies: EntityModel
+    stores: Side
+    """The local side's."""
+
+    def check(self, selection: object, *, deep: bool) -> Iterator[Seen]:
+        """Look at the objects of every table, in pages of rows, in key order."""
+        tables = [table for table in self.copies.tables if table.stored]
+        for store in {column.store: f"{table.name}.{column.name}" for table in tables for column in table.stored}.items():
+            self._look(*store)
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="link-verify") as pool:
+            for table in tables:
+                for rows in self._pages(table, selection):
+                    yield self._seen(pool, table, rows, deep=deep)
+
+    def _look(self, name: str, column: str) -> None:
+        """See that the store is there at all: one error says more than one for each of its objects."""
+        store = self.stores.store(name, column)
+        try:
+            store.place.look()
+        except Exception as error:  # noqa: BLE001 - clients raise what they like
+            raise store.failed("read", error) from None
+
+    def _pages(self, table: TableModel, selection: object) -> Iterator[Sequence[Any]]:
+        session, columns = self.session(), (*table.key, *table.stored)
+        values, order = (
+            ", ".join(wire.render(session, column, "t") for column in columns),
+            wire.key_order(session, table.key, "t"),
+        )
+        place, where, args = f"{session.table(table.name)} t", "TRUE", list[Any]()
+        if selection is not None:
+            names = [session.quote(column.name) for column in self.copies.master.key]
+            place += f" JOIN ({selection}) x ON " + " AND ".join(f"x.{name} = t.{name}" for name in names)
+        while True:
+            statement = f"SELECT {values} FROM {place} WHERE {where} ORDER BY {order} LIMIT %s"
+            rows = wire.fetch(session, statement, (*args, PAGE), columns)
+            yield rows
+            if len(rows) < PAGE:
+                return
+            where, more = wire.key_after(session, table.key, "t", rows[-1][: len(table.key)])
+            args = list(more)
+
+    def _seen(self, pool: ThreadPoolExecutor, table: TableModel, rows: Sequence[Any], *, deep: bool) -> Seen:
+        width = len(table.key)
+        named = [(row[:width], place, text) for row in rows for place, text in enumerate(row[width:]) if text is not None]
+        alike = list(dict.fromkeys((place, text) for _, place, text in named))
+        looks = pool.map(
+            partial(self._looked, table, deep), (table.stored[place] for place, _ in alike), (t for _, t in alike)
+        )
+        found = dict(zip(alike, looks, strict=True))
+        faults = [
+            _fault(table, table.stored[place], key, wrong)
+            for key, place, text in named
+            if (wrong := found[place, text].wrong) is not None
+        ]
+        return Seen(rows=len(rows), objects=len(named), size=sum(look.size for look in found.values()), faults=faults)
+
+    def _looked(self, table: TableModel, deep: bool, column: Column, text: str) -> _Look:
+        move, size = None, 0
+        try:
+            move = recorded(table, column, text, lambda name: self.stores.store(name, f"{table.name}.{column.name}"))
+            for file in guarded(unfolded, move) if move.folder else [move]:
+                size += guarded(_read_all if deep else _weigh, file)
+        except LinkError as error:
+            return _Look(size=size, wrong=(error, move))
+        return _Look(size=size)
 
 
 @frozen(kw_only=True)
-class ObjectFault:
-    """An object of a local row that is missing or not what its row says."""
+class _Look:
+    """One object, looked at."""
 
-    table: str
-    column: str
-    key: Mapping[str, str]
-    error: LinkError
-    """`ObjectMissing`, `ObjectDamaged` or `StoreNotAccessible`, with the store and the path."""
+    size: int
+    wrong: tuple[LinkError, Move | None] | None = None
 
 
-def check_objects(session: Session, copies: EntityModel, stores: Side, *, deep: bool = False) -> Iterator[ObjectFault]:
-    """Yield what is wrong with the objects of all local rows: by sizes, or by reading all of them where `deep`.
-
-    An array's size is known once its header is read, so only a deep check compares it. In pages of rows, in key order.
-    """
-    for table in copies.tables:
-        if table.stored:
-            yield from _check_table(session, table, stores, deep=deep)
-
-
-def _check_table(session: Session, table: TableModel, stores: Side, *, deep: bool) -> Iterator[ObjectFault]:
-    columns = (*table.key, *table.stored)
-    values, order = ", ".join(wire.render(session, column, "t") for column in columns), wire.key_order(session, table.key, "t")
-    where, args = "TRUE", list[Any]()
-    while True:
-        statement = f"SELECT {values} FROM {session.table(table.name)} t WHERE {where} ORDER BY {order} LIMIT %s"
-        rows = wire.fetch(session, statement, (*args, PAGE), columns)
-        yield from _check_rows(table, rows, stores, deep=deep)
-        if len(rows) < PAGE:
-            return
-        where, more = wire.key_after(session, table.key, "t", rows[-1][: len(table.key)])
-        args = list(more)
+def _fault(table: TableModel, column: Column, key: Sequence[str], wrong: tuple[LinkError, Move | None]) -> ObjectFault:
+    error, move = wrong
+    match error:
+        case ObjectDamaged():
+            harm, detail = Harm.DAMAGED, f"{error.found} instead of {error.expected}"
+        case ObjectMissing():
+            harm, detail = Harm.MISSING, ""
+        case _:
+            harm, detail = Harm.UNREADABLE, error.what()
+    return ObjectFault(
+        table=table.name,
+        column=column.name,
+        key={part.name: value for part, value in zip(table.key, key, strict=True)},
+        store=move.local.name if move else column.store,
+        path=move.path if move else "",
+        harm=harm,
+        detail=detail,
+    )
 
 
-def _check_rows(table: TableModel, rows: Sequence[Any], stores: Side, *, deep: bool) -> Iterator[ObjectFault]:
-    asked = [
-        (column, row[: len(table.key)], text)
-        for row in rows
-        for column, text in zip(table.stored, row[len(table.key) :], strict=True)
-        if text is not None
-    ]
-    with ThreadPoolExecutor(16, thread_name_prefix="link-check") as pool:
-        found = pool.map(
-            partial(_fault, table, stores, deep), (column for column, _, _ in asked), (text for *_, text in asked)
-        )
-        for (column, key, _), error in zip(asked, found, strict=True):
-            if error is not None:
-                named = {part.name: value for part, value in zip(table.key, key, strict=True)}
-                yield ObjectFault(table=table.name, column=column.name, key=named, error=error)
+def _read_all(move: Move) -> int:
+    return sum(len(block) for block in verified(move))
 
 
-def _fault(table: TableModel, stores: Side, deep: bool, column: Column, text: str) -> LinkError | None:
-    try:
-        move = recorded(table, column, text, lambda name: stores.store(name, f"{table.name}.{column.name}"))
-        for file in guarded(unfolded, move) if move.folder else [move]:
-            guarded(_read_all if deep else _weigh, file)
-    except LinkError as error:
-        return error
-    return None
-
-
-def _read_all(move: Move) -> None:
-    for _ in verified(move):
-        pass
-
-
-def _weigh(move: Move) -> None:
+def _weigh(move: Move) -> int:
     size = move.source.place.size(move.path)
     if size is None:
         raise move.missing()
     if move.size is not None and size != move.size:
         raise move.damaged(f"{move.size} bytes", f"{size} bytes")
+    return size

@@ -107,7 +107,7 @@ def _make(session: Session, names: layout.OutboundNames, entity: EntityModel, mi
     if table_exists(session, names.master) and not _is_ours(session, names):
         raise LegacyOutbound(outbound=f"{session.schema}.{names.master}")
     _make_tables(session, names, entity)
-    kind = guard.install(session, names, _keys(session, entity), mine.label)
+    kind = guard.install(session, names, entity.master, mine.label)
     _befriend(session, names, entity, kind)
     return _register(session, names, entity, mine, kind)
 
@@ -120,12 +120,11 @@ def make_again(session: Session, entity: EntityModel, mine: Claim) -> None:
     names = layout.OutboundNames.of(entity.master)
     _registered(session, names, entity, mine)
     entry, keys = read_entry(session, names), _keys(session, entity)
-    guard.allow_group_keys(session)
     if structure.missing_tables(session, names):
         _make_tables(session, names, entity)
     if entry is not None and structure.guard_faults(session, names, entry.guard, keys):
         try:
-            guard.reinstall(session, names, keys, mine.label, entry.guard)
+            guard.reinstall(session, names, entity.master, mine.label, entry.guard)
         except PrivilegeMissing as error:  # what can be done about keys is done all the same, and this stays a finding
             LOGGER.info("%s", error)
         _befriend(session, names, entity, entry.guard)
@@ -139,7 +138,7 @@ def _make_tables(session: Session, names: layout.OutboundNames, entity: EntityMo
     for statement in layout.journal(session):
         session.query(statement)
     _indexed(session, layout.journal_index(session))
-    columns = declaration.outbound_columns(entity.master, session)
+    columns = declaration.outbound_columns(entity.master.key, session)
     for statement in layout.outbound(session, names, entity.master, columns):
         session.query(statement)
     for statement in layout.outbound_indexes(session, names):
@@ -171,8 +170,7 @@ def _befriend(session: Session, names: layout.OutboundNames, entity: EntityModel
     lineage.ensure_lineage_table(session.connection, session.schema)
     entries = [(name, column.name, column.lineage) for name in names.all for column in entity.master.key if column.lineage]
     if kind == guard.ROWS:
-        entries.append((names.guard, "guarded", f"{session.schema}.{names.guard}.guarded"))
-        entries.append((names.master, layout.HELD, f"{session.schema}.{names.guard}.guarded"))
+        entries += [(names.guard, column.name, column.lineage) for column in entity.master.key if column.lineage]
     lineage.insert_lineages(session.connection, session.schema, entries)
     if session.backend == "mysql":
         session.query(

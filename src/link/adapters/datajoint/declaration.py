@@ -12,7 +12,9 @@ from link.adapters.datajoint.refusals import NAME_LIMIT, REQUESTED, REQUESTED_CO
 from link.domain.errors import NotLinkable
 
 if TYPE_CHECKING:
-    from link.adapters.datajoint.model import EntityModel
+    from collections.abc import Sequence
+
+    from link.adapters.datajoint.model import Column, EntityModel
     from link.adapters.datajoint.session import Session
 
 
@@ -131,13 +133,13 @@ def _lineage_table(table: str, session: Session) -> str:
     return f"CREATE TABLE IF NOT EXISTS {table} ({columns}, PRIMARY KEY (table_name, attribute_name)){engine}"
 
 
-def outbound_columns(master: TableModel, session: Session) -> list[str]:
+def outbound_columns(key: Sequence[Column], session: Session) -> list[str]:
     """Return the definitions of the key columns, in the key's order, exactly as the source's own.
 
     On PostgreSQL a comment is a statement of its own: see `outbound_comments`.
     """
     dialect = declaration_postgresql if session.backend == "postgresql" else declaration_mysql
-    return [dialect.native_column(column, session) for column in master.key]
+    return [dialect.native_column(column, session) for column in key]
 
 
 def outbound_comments(master: TableModel, session: Session, table: str) -> list[str]:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from link.adapters.datajoint import limits_mysql
 from link.adapters.datajoint.found import marked
 from link.adapters.datajoint.marks import is_char, is_text, mark, signed_bits
 from link.adapters.datajoint.model import Kind
 from link.domain.errors import ColumnNotSupported, NotLinkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from link.adapters.datajoint.model import Column, Index, TableModel
     from link.adapters.datajoint.session import Session
 
@@ -37,7 +40,6 @@ _COMMENT_LIMIT, _TABLE_COMMENT_LIMIT = 1024, 2048
 _VARCHAR_LIMIT = 16383
 """Characters of four bytes in InnoDB's row of 65,535 bytes."""
 _CHAR_LIMIT, _BITS_LIMIT = 255, 64
-_KEY_LIMIT = 3072
 _DIGITS_LIMIT, _SCALE_LIMIT = 65, 30
 _COLLATIONS = """
 SELECT CHARACTER_SET_NAME, {name} FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY"""
@@ -55,7 +57,7 @@ def native_column(column: Column, session: Session) -> str:
     parts = [session.quote(column.name), kind]
     if column.kind in {Kind.STRING, Kind.ENUM} and column.charset:
         parts.append(f"CHARACTER SET {column.charset} COLLATE {column.collation}")
-    parts.append("NOT NULL")
+    parts.append("NULL" if column.nullable else "NOT NULL")
     if comment := marked(column.marker, column.comment):
         parts.append(f"COMMENT {literal(comment)}")
     return " ".join(parts)
@@ -73,20 +75,25 @@ class Declaration:
     source: str
     exact_keys: bool = False
     _known: set[tuple[str, str]] | None = field(default=None, init=False)
+    _longest: dict[str, int] | None = field(default=None, init=False)
 
     def prepare(self, tables: tuple[TableModel, ...]) -> list[str]:
         """Return nothing: every type is spelled out in its column."""
         for table in tables:
-            self._check(table)
+            self._check(table, self._plain(table, tables[0]))
         return []
+
+    def _plain(self, table: TableModel, master: TableModel | None) -> set[str]:
+        """Name the columns that get the schema's own collation."""
+        return set() if self.exact_keys else _joined(table, master)
 
     def create(self, table: TableModel, master: TableModel | None) -> list[str]:
         """Return one statement: indexes and comments stand in the table's own."""
         quote = self.session.quote
         key = ", ".join(quote(column.name) for column in table.key)
-        plain = set() if self.exact_keys else _joined(table, master)
+        plain = self._plain(table, master)
         lines = [*(self._column(column, plain) for column in table.columns), f"PRIMARY KEY ({key})"]
-        lines += [self._index(index) for index in table.indexes if self._indexable(table, index)]
+        lines += [self._index(index) for index in table.indexes if self._indexable(table, index, plain)]
         if master:
             lines.append(self._foreign_key(table, master))
         body = ",\n  ".join(lines)
@@ -106,7 +113,8 @@ class Declaration:
         """Define a column; one of `plain` gets the schema's own collation."""
         kind = self._type(column)
         if column.kind in {Kind.STRING, Kind.ENUM, Kind.SET} and column.name not in plain:
-            kind += f" {self._collation(column)}"
+            charset, collation = self._collation(column)
+            kind += f" CHARACTER SET {charset} COLLATE {collation}"
         parts = [self.session.quote(column.name), kind, "NULL" if column.nullable else "NOT NULL"]
         if default := self._default(column):
             parts.append(f"DEFAULT {default}")
@@ -141,15 +149,15 @@ class Declaration:
             return "tinyint(1)"
         return _INTEGERS[column.size or 64] + _unsigned(column)
 
-    def _collation(self, column: Column) -> str:
-        """Return the source's own collation where this server has it, else one that tells all strings apart.
+    def _collation(self, column: Column) -> tuple[str, str]:
+        """Return charset and collation: the source's own where this server has it, else one that tells all strings apart.
 
         The replacement pads nothing, so that keys which differ in a trailing space only stay two.
         """
         charset, collation = column.charset, column.collation
         if self.source != "mysql" or (charset, collation) not in self._collations():
             charset, collation = "utf8mb4", "utf8mb4_nopad_bin" if self.session.mariadb else "utf8mb4_0900_bin"
-        return f"CHARACTER SET {charset} COLLATE {collation}"
+        return charset, collation
 
     def _collations(self) -> set[tuple[str, str]]:
         if self._known is None:
@@ -171,20 +179,48 @@ class Declaration:
         columns = ", ".join(self.session.quote(name) for name in index.columns)
         return f"{'UNIQUE ' if index.unique else ''}INDEX ({columns})"
 
-    def _indexable(self, table: TableModel, index: Index) -> bool:
+    def _indexable(self, table: TableModel, index: Index, plain: set[str]) -> bool:
         """Tell whether InnoDB can index these columns whole; PostgreSQL indexes bytes, JSON and longer strings too."""
         columns = [column for column in table.columns if column.name in index.columns]
-        fits = sum(_bytes(column) for column in columns) <= _KEY_LIMIT
-        return fits and not any(column.kind in {Kind.BYTES, Kind.JSON} or is_text(column) for column in columns)
+        return all(map(limits_mysql.is_indexable, columns)) and self._bytes(columns, plain) <= limits_mysql.KEY
 
-    def _check(self, table: TableModel) -> None:
+    def _bytes(self, columns: Iterable[Column], plain: set[str]) -> int:
+        return sum(limits_mysql.width(column, self._character(column, plain)) for column in columns)
+
+    def _character(self, column: Column, plain: set[str]) -> int:
+        """Return how many bytes a character of the column may have here."""
+        if column.kind is not Kind.STRING:
+            return 1
+        if self._longest is None:
+            self._longest = limits_mysql.characters(self.session)
+        return self._longest["" if column.name in plain else self._collation(column)[0]]
+
+    def _check(self, table: TableModel, plain: set[str]) -> None:
+        where = f"{table.schema}.{table.name}"
         for column in table.columns:
             if reason := self._refusal(column):
-                where = f"{table.schema}.{table.name}"
                 raise ColumnNotSupported(table=where, column=column.name, type=column.native, reason=reason)
-        if self.source != "mysql" and sum(_bytes(column) for column in table.key) > _KEY_LIMIT:
-            reason = f"its key is longer than the {_KEY_LIMIT} bytes that the local server indexes"
-            raise NotLinkable(table=f"{table.schema}.{table.name}", reason=reason)
+        if reason := self._too_long(table, plain):
+            raise NotLinkable(table=where, reason=reason)
+
+    def _too_long(self, table: TableModel, plain: set[str]) -> str:
+        """Say which key, unique index or row has more bytes than the server holds; '' for none."""
+        limit = f"an index of the local server holds {limits_mysql.KEY:,}"
+        key = self._bytes(table.key, plain)
+        if key > limits_mysql.KEY:
+            return f"its key has up to {key:,} bytes, and {limit}"
+        for index in table.indexes:
+            if index.unique and not self._indexable(table, index, plain):
+                columns = [column for column in table.columns if column.name in index.columns]
+                is_bound = all(map(limits_mysql.is_indexable, columns))
+                size = f"up to {self._bytes(columns, plain):,}" if is_bound else "any number of"
+                return f"its unique index over {', '.join(index.columns)} has {size} bytes, and {limit}"
+        row = sum(limits_mysql.row_width(column, self._character(column, plain)) for column in table.columns)
+        if row > limits_mysql.ROW:
+            return (
+                f"its rows have up to {row:,} bytes beside texts and blobs, and those of the local server {limits_mysql.ROW:,}"
+            )
+        return ""
 
     def _refusal(self, column: Column) -> str:
         if self.source == "mysql":
@@ -214,7 +250,3 @@ def _joined(table: TableModel, master: TableModel | None) -> set[str]:
 
 def _unsigned(column: Column) -> str:
     return " unsigned" if column.unsigned else ""
-
-
-def _bytes(column: Column) -> int:
-    return (column.size or 0) * 4 if column.kind is Kind.STRING else 8

@@ -43,6 +43,11 @@ SELECT t.typname, ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE n.nspname = %s AND t.typtype = 'e'"""
 
+_COLLATIONS = """
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.collname)
+FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace
+WHERE c.collencoding IN (-1, (SELECT encoding FROM pg_catalog.pg_database WHERE datname = current_database()))"""
+
 
 def literal(text: str) -> str:
     """Return a string constant with its percent signs doubled."""
@@ -79,6 +84,7 @@ class Declaration:
     session: Session
     source: str
     _enums: dict[str, tuple[str, ...]] | None = field(default=None, init=False)
+    _known: set[str] | None = field(default=None, init=False)
 
     def prepare(self, tables: tuple[TableModel, ...]) -> list[str]:
         """Return the enum types that are not there yet, named as DataJoint names them."""
@@ -135,7 +141,26 @@ class Declaration:
 
     def _column(self, column: Column) -> str:
         nullable = "" if column.nullable else " NOT NULL"
-        return f"{self.session.quote(column.name)} {self._type(column)}{nullable}{self._default(column)}"
+        return (
+            f"{self.session.quote(column.name)} {self._type(column)}{self._collation(column)}{nullable}{self._default(column)}"
+        )
+
+    def _collation(self, column: Column) -> str:
+        """Keep a collation that stands in the source's column itself, where this server has one of its name.
+
+        Of a key only the server's own: DataJoint declares foreign keys without one, and others may equate what the key tells
+        apart.
+        """
+        if self.source != "postgresql" or not column.collation or column.collation not in self._collations():
+            return ""
+        if column.in_key and not column.collation.startswith("pg_catalog."):
+            return ""
+        return f" COLLATE {column.collation}".replace("%", "%%")
+
+    def _collations(self) -> set[str]:
+        if self._known is None:
+            self._known = {name for (name,) in self.session.query(_COLLATIONS)}
+        return self._known
 
     def _type(self, column: Column) -> str:
         if column.kind is Kind.INTEGER:

@@ -36,8 +36,8 @@ NO_TLS = "the server offers no TLS"
 _TLS_MISSING = 2026
 """MySQL's client error number for a line that cannot be encrypted."""
 
-_DEAD = {"idle": 30, "interval": 10, "count": 3}
-"""The system asks a silent peer after so many seconds, so often, so many times: a host that is gone is noticed in a minute."""
+DEAD = {"idle": 30, "interval": 10, "count": 3}
+"""Either side asks a silent peer after so many seconds, so often, so many times: a host that is gone is noticed soon."""
 
 
 class EncryptedMySQL(pymysql.connections.Connection):
@@ -82,9 +82,9 @@ class TimedConnection(dj.Connection):
             **_postgresql_tls(self.conn_info["ssl_input"]),
             dbname=self.conn_info["database_name"] or "postgres",
             connect_timeout=max(2, int(min(self.timeout, CONNECT_SECONDS))),  # libpq takes 1 for 2
-            keepalives_idle=_DEAD["idle"],
-            keepalives_interval=_DEAD["interval"],
-            keepalives_count=_DEAD["count"],
+            keepalives_idle=DEAD["idle"],
+            keepalives_interval=DEAD["interval"],
+            keepalives_count=DEAD["count"],
             tcp_user_timeout=int(min(self.timeout, 60) * 1000),
         )
         connection.autocommit = True
@@ -184,9 +184,9 @@ def _mysql_tls(tls: Tls) -> tuple[type, dict[str, Any]]:
 def _notice_the_dead(line: socket.socket, timeout: float) -> None:
     """Set what the operating system has of it; PyMySQL has switched the questions on."""
     wanted = {
-        "TCP_KEEPIDLE": _DEAD["idle"],
-        "TCP_KEEPINTVL": _DEAD["interval"],
-        "TCP_KEEPCNT": _DEAD["count"],
+        "TCP_KEEPIDLE": DEAD["idle"],
+        "TCP_KEEPINTVL": DEAD["interval"],
+        "TCP_KEEPCNT": DEAD["count"],
         "TCP_USER_TIMEOUT": int(min(timeout, 60) * 1000),
     }
     for name, value in wanted.items():

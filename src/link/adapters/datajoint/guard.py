@@ -1,31 +1,31 @@
 """What stops lab S's own deletes of registered rows on each server.
 
 The foreign key from outbound refuses a bare DELETE of a registered row, but DataJoint's delete takes the outbound row along.
-So a guard stands on the outbound row itself, on its column `link_held`, which is NULL only once a deletion is approved:
-a trigger where one may be made, and on a stock MySQL server, which allows the link user none, a row of its own for each
-registering transfer that InnoDB refuses to lose sight of.
+So a guard stands on the outbound row itself: a trigger on its column `link_held`, which is NULL only once a deletion is
+approved, or, on a stock MySQL server, which allows the link user none, a guard row of its own that refers to it and to itself.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from link.adapters.datajoint import wire
-from link.adapters.datajoint.dialect import read_id
-from link.adapters.datajoint.layout import HELD
+from link.adapters.datajoint import declaration
+from link.adapters.datajoint.dialect import dialect
+from link.adapters.datajoint.layout import HELD, SELF, foreign_key
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import PrivilegeMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-    from uuid import UUID
+    from collections.abc import Sequence
 
+    from link.adapters.datajoint.chosen import Chosen
+    from link.adapters.datajoint.evidence import SourceTables
     from link.adapters.datajoint.layout import OutboundNames
+    from link.adapters.datajoint.model import TableModel
     from link.adapters.datajoint.session import Session
+    from link.domain.transfers import Transfer
 
 TRIGGER = "trigger"
 ROWS = "rows"
@@ -34,74 +34,73 @@ ROWS = "rows"
 class Guard(Protocol):
     """Holds registered rows, and lets them go when Link says so."""
 
-    def hold(self, session: Session, transfer: UUID) -> None:
+    def hold(self, tables: SourceTables, transfer: Transfer) -> None:
         """Hold the rows that `transfer` has just registered, in the same transaction."""
 
-    def lifted(self, session: Session, groups: Callable[[], Sequence[UUID]]) -> AbstractContextManager[None]:
-        """Allow the block to set `link_held` to NULL and to delete rows of `groups`, the transfers that registered them."""
+    def lift(self, registrations: Chosen) -> None:
+        """Let go of `registrations`: from here to the end of the transaction they can be released or approved."""
 
 
-@frozen(kw_only=True)
+@frozen
 class TriggerGuard:
     """A trigger reads `link_held` of the row itself, so there is nothing to hold and nothing to lift."""
 
-    names: OutboundNames
-
-    def hold(self, session: Session, transfer: UUID) -> None:
+    def hold(self, tables: SourceTables, transfer: Transfer) -> None:
         """Do nothing."""
 
-    @contextmanager
-    def lifted(self, session: Session, groups: Callable[[], Sequence[UUID]]) -> Iterator[None]:
+    def lift(self, registrations: Chosen) -> None:
         """Do nothing."""
-        yield
 
 
-@frozen(kw_only=True)
+@frozen
 class RowGuard:
-    """One guard row `(T, T)` for all rows registered by transfer T.
+    """A guard row for each registration.
 
-    InnoDB refuses to delete a row whose value a child holds, also when the referenced key is not unique, and refuses to
-    delete a row that references itself; so neither the outbound rows nor the guard row can go (found on MySQL 9.7 and
-    MariaDB 10.11). Other sessions that lift the guard of the same transfers wait meanwhile.
+    InnoDB refuses to delete a row that another one refers to, or that refers to itself: so neither the outbound row nor its
+    guard row can go (found on MySQL 9.7 and MariaDB 10.11). Every key referred to is a primary key, so that a dump restores.
     """
 
-    names: OutboundNames
-
-    def hold(self, session: Session, transfer: UUID) -> None:
-        """Insert the guard row, where the transfer has registered anything."""
-        session.query(
-            f"INSERT INTO {session.table(self.names.guard)} (guarded, self)"
-            f" SELECT {HELD}, {HELD} FROM {session.table(self.names.master)} WHERE {HELD} = %s LIMIT 1",
-            (transfer.bytes,),
+    def hold(self, tables: SourceTables, transfer: Transfer) -> None:
+        """Insert the guard rows."""
+        speech = dialect(tables.session)
+        tables.session.query(
+            f"{_guarding(tables.session, tables.names, tables.keys)} AND {HELD} = {speech.uuid} {_again(tables.keys)}",
+            (speech.id(transfer.id),),
         )
 
-    @contextmanager
-    def lifted(self, session: Session, groups: Callable[[], Sequence[UUID]]) -> Iterator[None]:
-        """Take the guard rows of the groups away and put those back whose group has rows left."""
-        guard = session.table(self.names.guard)
-        held = sorted(group.bytes for group in groups())
-        for group in held:
-            session.query(f"UPDATE {guard} SET self = NULL WHERE guarded = %s", (group,))
-            session.query(f"DELETE FROM {guard} WHERE guarded = %s", (group,))
-        yield
-        for group in held:
-            session.query(
-                f"INSERT INTO {guard} (guarded, self) SELECT {HELD}, {HELD}"
-                f" FROM {session.table(self.names.master)} WHERE {HELD} = %s LIMIT 1",
-                (group,),
-            )
+    def lift(self, registrations: Chosen) -> None:
+        """Delete the guard rows."""
+        tables = registrations.tables
+        guard = tables.session.table(tables.names.guard)
+        registrations.update(guard, f"{SELF}0 = NULL")
+        registrations.delete(guard)
 
 
-def make_guard(kind: str, names: OutboundNames) -> Guard:
+def _guarding(session: Session, names: OutboundNames, keys: Sequence[str]) -> str:
+    selves = [f"{SELF}{index}" for index in range(len(keys))]
+    return (
+        f"INSERT INTO {session.table(names.guard)} ({', '.join([*keys, *selves])})"
+        f" SELECT {', '.join([*keys, *keys])} FROM {session.table(names.master)} WHERE {HELD} IS NOT NULL"
+    )
+
+
+def _again(keys: Sequence[str]) -> str:
+    """Make a guard row that is there already refer to itself."""
+    changes = ", ".join(f"{SELF}{index} = VALUES({SELF}{index})" for index in range(len(keys)))
+    return f"ON DUPLICATE KEY UPDATE {changes}"
+
+
+def make_guard(kind: str) -> Guard:
     """Return the guard of an outbound table whose registry says `kind`."""
-    return TriggerGuard(names=names) if kind == TRIGGER else RowGuard(names=names)
+    return TriggerGuard() if kind == TRIGGER else RowGuard()
 
 
-def install(session: Session, names: OutboundNames, keys: Sequence[str], link: str) -> str:
+def install(session: Session, names: OutboundNames, source: TableModel, link: str) -> str:
     """Put a guard on outbound and return its kind; doing it again changes nothing.
 
-    `keys` are the key columns, quoted; `link` names the local table in the refusal.
+    `link` names the local table in the refusal.
     """
+    keys = _keys(session, source)
     if session.backend == "postgresql":
         _postgresql(session, names, keys, link)
         return TRIGGER
@@ -114,23 +113,23 @@ def install(session: Session, names: OutboundNames, keys: Sequence[str], link: s
         pass  # the guard rows need no privilege beyond the link user's own
     else:
         return TRIGGER
-    _guard_rows(session, names)
+    _guard_rows(session, names, source)
     return ROWS
 
 
-def reinstall(session: Session, names: OutboundNames, keys: Sequence[str], link: str, kind: str) -> None:
+def reinstall(session: Session, names: OutboundNames, source: TableModel, link: str, kind: str) -> None:
     """Put the same kind of guard on outbound again, for all rows that are there."""
+    keys = _keys(session, source)
     if kind != ROWS:
         make = _postgresql if session.backend == "postgresql" else _mysql_triggers
         make(session, names, keys, link)
         return
-    _guard_rows(session, names)
-    guard, outbound = session.table(names.guard), session.table(names.master)
-    session.query(f"UPDATE {guard} SET self = guarded WHERE self IS NULL")
-    session.query(
-        f"INSERT IGNORE INTO {guard} (guarded, self) SELECT DISTINCT o.{HELD}, o.{HELD} FROM {outbound} o"
-        f" LEFT JOIN {guard} g ON g.guarded = o.{HELD} WHERE o.{HELD} IS NOT NULL AND g.guarded IS NULL"
-    )
+    _guard_rows(session, names, source)
+    session.query(f"{_guarding(session, names, keys)} {_again(keys)}")
+
+
+def _keys(session: Session, source: TableModel) -> list[str]:
+    return [session.quote(column.name) for column in source.key]
 
 
 def _refusal(names: OutboundNames, link: str, most: int) -> str:
@@ -197,27 +196,14 @@ def _mysql_triggers(session: Session, names: OutboundNames, keys: Sequence[str],
         session.query(statement)
 
 
-def allow_group_keys(session: Session) -> None:
-    """Let the session's statements make and alter tables that a guard refers to by a key that is not unique."""
-    if session.backend == "mysql" and not session.mariadb:
-        session.query("SET SESSION restrict_fk_on_non_standard_key = OFF")
-
-
-def _guard_rows(session: Session, names: OutboundNames) -> None:
-    allow_group_keys(session)
-    guard = session.table(names.guard)
+def _guard_rows(session: Session, names: OutboundNames, source: TableModel) -> None:
+    """Make the table of guard rows: the key, which refers to outbound, and the key once more, which refers to the first."""
+    guard, keys = session.table(names.guard), ", ".join(_keys(session, source))
+    again = [evolve(column, name=f"{SELF}{index}", nullable=True) for index, column in enumerate(source.key)]
+    selves = ", ".join(column.name for column in again)
+    columns = [*declaration.outbound_columns(source.key, session), *declaration.outbound_columns(again, session)]
     session.query(
-        f"CREATE TABLE IF NOT EXISTS {guard} (guarded binary(16) NOT NULL PRIMARY KEY, self binary(16) NULL,"
-        f" FOREIGN KEY (guarded) REFERENCES {session.table(names.master)} ({HELD}) ON UPDATE RESTRICT ON DELETE RESTRICT,"
-        f" FOREIGN KEY (self) REFERENCES {guard} (guarded) ON UPDATE RESTRICT ON DELETE RESTRICT) ENGINE=InnoDB"
+        f"CREATE TABLE IF NOT EXISTS {guard} ({', '.join(columns)}, PRIMARY KEY ({keys}),"
+        f" {foreign_key(session, keys, session.table(names.master))},"
+        f" {foreign_key(session, keys, guard, selves)}) ENGINE=InnoDB"
     )
-
-
-def held_groups(session: Session, names: OutboundNames, relation: str, on: str, args: Sequence[object]) -> list[UUID]:
-    """Return the transfers that hold the outbound rows (alias o) joining `relation`."""
-    rows = session.query(
-        f"SELECT DISTINCT o.{HELD} FROM {relation} {wire.joining(session)} {session.table(names.master)} o ON {on}"
-        f" WHERE o.{HELD} IS NOT NULL",
-        args,
-    )
-    return [read_id(row[0]) for row in rows]

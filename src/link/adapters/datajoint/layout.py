@@ -9,6 +9,7 @@ At the source, in the outbound schema (all tables of one such schema share the f
 | `<x>_outbound` | registered entity | the source's key, link_transfer (last), link_held (registering; NULL: approved) |
 | `<x>_outbound__deletion_requested` | request of lab S | the source's key |
 | `<x>_outbound__deletion_approved` | answer of lab L | the source's key |
+| `~<x>_outbound_guard` | held entity, on a stock MySQL only | the source's key, and again as link_self_0, … |
 
 On the local side, in the local schema:
 
@@ -46,6 +47,8 @@ TABLES = "~link_tables"
 IN_FLIGHT = "link_objects_in_flight"
 TRANSFER = "link_transfer"
 HELD = "link_held"
+SELF = "link_self_"
+"""Begins the names of the columns by which a guard row refers to itself."""
 
 _TYPES = {
     "postgresql": {"id": "uuid", "time": "timestamptz", "count": "bigint", "text": "text", "end": ""},
@@ -68,7 +71,7 @@ class OutboundNames:
     @classmethod
     def of(cls, source: TableModel) -> OutboundNames:
         """Name outbound after the source table, its tier's prefix aside."""
-        taken = {TRANSFER, HELD} & {column.name for column in source.key}
+        taken = {column.name for column in source.key if column.name in {TRANSFER, HELD} or column.name.startswith(SELF)}
         if taken:
             raise NotLinkable(table=source.name, reason=f"its key has a column named {taken.pop()}, which Link needs")
         return cls(master=f"{source.name.lstrip('#_')}_outbound")
@@ -118,11 +121,9 @@ def journal(session: Session) -> list[str]:
 
 
 def journal_index(session: Session) -> str:
-    """Index the open transfers: a journal grows for years, and only its open end is asked for."""
-    if session.backend == "postgresql":
-        name = session.quote("~link_journal_open")
-        return f"CREATE INDEX IF NOT EXISTS {name} ON {session.table(JOURNAL)} (link) WHERE closed IS NULL"
-    return f"CREATE INDEX {session.quote('~link_journal_open')} ON {session.table(JOURNAL)} (link, closed)"
+    """Index a link's open transfers and its last closed one: a journal grows for years, and only these are asked for."""
+    once = "IF NOT EXISTS " if session.backend == "postgresql" else ""
+    return f"CREATE INDEX {once}{session.quote('~link_journal_closed')} ON {session.table(JOURNAL)} (link, closed)"
 
 
 def outbound(session: Session, names: OutboundNames, source: TableModel, columns: list[str]) -> list[str]:
@@ -135,10 +136,10 @@ def outbound(session: Session, names: OutboundNames, source: TableModel, columns
     return [master, *flags]
 
 
-def foreign_key(session: Session, keys: str, parent: str) -> str:
-    """Return the clause that ties the key columns to a parent's, and lets nothing cascade."""
+def foreign_key(session: Session, keys: str, parent: str, columns: str = "") -> str:
+    """Return the clause that ties `columns`, else the key columns, to a parent's key, and lets nothing cascade."""
     rule = "NO ACTION" if session.backend == "postgresql" else "RESTRICT"
-    return f"FOREIGN KEY ({keys}) REFERENCES {parent} ({keys}) ON UPDATE {rule} ON DELETE {rule}"
+    return f"FOREIGN KEY ({columns or keys}) REFERENCES {parent} ({keys}) ON UPDATE {rule} ON DELETE {rule}"
 
 
 def _keyed(session: Session, name: str, columns: list[str], keys: str, parent: str) -> str:

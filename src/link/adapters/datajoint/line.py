@@ -9,6 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from attrs import define, field
 
+from link.adapters.datajoint.driver import DEAD
 from link.domain.errors import LinkError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ SETTINGS = {
         # what is committed stays; a server may be set up otherwise
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         f"SET SESSION lock_timeout TO '{LOCK_SECONDS}s'",
+        # a run whose host is gone is not alive; the MySQL family asks when its system does
+        *(f"SET SESSION tcp_keepalives_{name} TO {number}" for name, number in DEAD.items()),
     ),
     "mysql": (
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -69,9 +72,13 @@ class Line:
 
     def _opened(self) -> Session:
         session = self.open()
-        for statement in SETTINGS[session.backend]:
-            session.query(statement)
-        take_lock(session, self.owner)
+        try:
+            for statement in SETTINGS[session.backend]:
+                session.query(statement)
+            take_lock(session, self.owner)
+        except BaseException:
+            session.close()
+            raise
         return session
 
     @property

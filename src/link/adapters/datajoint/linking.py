@@ -149,6 +149,10 @@ def here(session: Session, table: str) -> str:
 
 def local_declaration(session: Session, linked: Linked) -> EntityModel:
     """Return how the copies are declared on the local server now; raise `DeclarationChanged` where columns are missing."""
+    return catalog.steadily(lambda: _local_declaration(session, linked))
+
+
+def _local_declaration(session: Session, linked: Linked) -> EntityModel:
     tables = catalog.read_tables(session, session.schema, [table.name for table in linked.source.tables])
     for source, copy in zip(linked.source.tables, tables, strict=True):
         missing = {column.name for column in source.columns} - {column.name for column in copy.columns}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import chain
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class Mover:
     _total: int = field(default=0, init=False)
 
     def move(self, moves: Sequence[Move]) -> None:
-        """Copy all of them; the first error stops the others and is raised, and what has arrived stays."""
+        """Copy all of them, for good; the first error stops the others and is raised, and what has arrived stays."""
         self._stop.clear()
         self._done, self._total = 0, sum(move.size or 0 for move in moves if not move.stays)
         workers = max((place.workers for move in moves for place in (move.source.place, move.local.place)), default=1)
@@ -58,6 +59,8 @@ class Mover:
                 files = [move for move in moves if not move.folder and not move.stays]
                 files += [move for future in folders for move in future.result()]
                 self._finish([pool.submit(self._guarded, self._copy, move) for move in files])
+                folders_above = _folders(files).items()
+                self._finish([pool.submit(self._guarded, partial(_secure, place), move) for (_, place), move in folders_above])
             except BaseException:
                 self._stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -79,6 +82,8 @@ class Mover:
 
     def _copy(self, move: Move) -> None:
         there = move.addressing is not Addressing.SCHEMA and self._is_there(move)
+        if there:
+            move.local.place.secure(move.goal)
         if there or self._copied_by_server(move):
             self._tell(move.size or 0)
         else:
@@ -105,14 +110,17 @@ class Mover:
         return move.local.place.size(move.goal) == size
 
     def _is_there(self, move: Move) -> bool:
-        """Whether the local store has the object already; what has another content is in the way of a path of the user's."""
+        """Whether the local store has the object already: with its content, for what is damaged there is copied again.
+
+        At a path of the user's choice another content is in the way.
+        """
         if move.addressing is Addressing.HASH and not move.local.place.asks_for(move.size):
             return False
         there = move.local.place.size(move.goal)
         if there is None:
             return False
         if move.addressing is Addressing.HASH:
-            return there == move.size
+            return there == move.size and _digest(move.local, move.goal) == move.digest
         with _reading():
             same = there == move.source.place.size(move.path) and _digest(move.source, move.path) == _digest(
                 move.local, move.goal
@@ -127,6 +135,22 @@ class Mover:
                 raise Stopped
             self._tell(len(block))
             yield block
+
+
+def _folders(moves: Iterable[Move]) -> dict[tuple[str, str], Move]:
+    """Return all folders above the goals up to the stores themselves, each with one of the moves, by store and path."""
+    found: dict[tuple[str, str], Move] = {}
+    for move in moves:
+        folder = move.goal
+        while folder:
+            folder = folder.rpartition("/")[0]
+            if found.setdefault((move.local.name, folder), move) is not move:
+                break  # those above are known too
+    return found
+
+
+def _secure(folder: str, move: Move) -> None:
+    move.local.place.secure(folder)
 
 
 def guarded(act: Callable[[Move], Any], move: Move) -> Any:

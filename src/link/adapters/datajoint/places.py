@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from errno import EINVAL
+from errno import EBADF, EINVAL, ENOTSUP
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
@@ -24,6 +24,8 @@ PART = 16 * 2**20
 CHEAP = 2**20
 """An object of so many bytes is sent to an object store as quickly as asked for there."""
 TRIES = 5
+_NO_SYNC = {EBADF, EINVAL, ENOTSUP}
+"""What file systems say that keep the entries of folders without being asked."""
 
 _T = TypeVar("_T")
 
@@ -62,7 +64,10 @@ class Place(Protocol):
         """Yield the file's bytes in order."""
 
     def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
-        """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`."""
+        """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`.
+
+        Its content outlasts a loss of power from here on, its name once the folders above it are secured.
+        """
 
     def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         """Let the store's own server make `goal` of the file at `path` of another place, whole or not at all.
@@ -70,6 +75,9 @@ class Place(Protocol):
         Only a file that the server itself knows to have `digest`, an MD5 in hexadecimal digits, unless that is None. Returns
         False where nothing was done: no one server has both, the file is too large for it, or its checksum is another one.
         """
+
+    def secure(self, path: str) -> None:
+        """Return once a file that was found, or the entries of a folder, would outlast a loss of power."""
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is not there is no error."""
@@ -124,6 +132,7 @@ class FolderPlace:
             with _there(unfinished, lambda: unfinished.open("wb", buffering=0)) as file:
                 for block in blocks:
                     _write_all(file, block)
+                os.fsync(file.fileno())
             _there(final, lambda: unfinished.replace(final))
         except BaseException:
             unfinished.unlink(missing_ok=True)
@@ -131,6 +140,18 @@ class FolderPlace:
 
     def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         return False
+
+    def secure(self, path: str) -> None:
+        if os.name == "nt":
+            return  # has no such call for what is open for reading
+        number = os.open(self.root / path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        except OSError as error:
+            if error.errno not in _NO_SYNC or not (self.root / path).is_dir():
+                raise
+        finally:
+            os.close(number)
 
     def remove(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
@@ -263,6 +284,9 @@ class BucketPlace:
                 return False
             raise
         return True
+
+    def secure(self, path: str) -> None:
+        """There is nothing to do: object stores answer when they have an object for good."""
 
     @property
     def _server(self) -> list[Any]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
-from link.adapters.datajoint import catalog, claiming, grants, linking, rights, snapshot, structure
+from link.adapters.datajoint import backups, catalog, claiming, grants, linking, rights, snapshot, structure
 from link.adapters.datajoint.dialect import dialect
 from link.adapters.datajoint.driver import encryption
 from link.adapters.datajoint.layout import HELD, JOURNAL, LAYOUT, TRANSFER, OutboundNames
 from link.adapters.datajoint.line import set_up_alone
 from link.adapters.datajoint.translation import Refusal, Refused
-from link.domain.errors import DeclarationChanged, NotLinkable, PrivilegeMissing, SourceTableMissing
+from link.domain.errors import DeclarationChanged, LocalSideBehind, NotLinkable, PrivilegeMissing, SourceTableMissing
 from link.domain.findings import Finding, Trouble
 from link.use_cases.inspection import Standing
 
@@ -53,7 +53,7 @@ class DataJointPremises:
         taken = place.taken()
         missing = place.missing(has_rows=self._has_rows(ends[0]))
         readable = place.kind is not None and not missing and not any(f.trouble is Trouble.OUTBOUND_TAKEN for f in taken)
-        rest = place.rest(self.version) if readable else ()
+        rest = [*self._behind(ends[0]), *place.rest(self.version)] if readable else []
         return Standing(findings=(*taken, *missing, *rest, *clocks), readable=readable, lines=lines)
 
     def mend(self) -> None:
@@ -78,15 +78,24 @@ class DataJointPremises:
             entered = linking.is_entered(session, self.class_name)
             return Finding(trouble=Trouble.LOCAL_TABLE_MISSING if entered else Trouble.NOT_LINKED)
         try:
-            entity = catalog.read_entity(self.source(), self.source_schema, self.class_name)
+            entity = catalog.steadily(lambda: catalog.read_twice(self.source(), self.source_schema, self.class_name))
         except (SourceTableMissing, NotLinkable) as error:
             return Finding(trouble=Trouble.SOURCE_TABLE_MISSING, detail=error.what())
+        except DeclarationChanged as error:
+            return Finding(trouble=Trouble.DECLARATION_CHANGED, detail=error.what())
         try:
             linking.local_declaration(session, linked)
         except DeclarationChanged as error:
             return Finding(trouble=Trouble.DECLARATION_CHANGED, detail=error.what())
         changes = snapshot.differences(linked.source, entity)
         return Finding(trouble=Trouble.DECLARATION_CHANGED, detail="; ".join(changes)) if changes else (linked, entity)
+
+    def _behind(self, linked: Linked) -> list[Finding]:
+        try:
+            backups.refuse_behind(self.source(), self.local(), linked)
+        except LocalSideBehind as error:
+            return [Finding(trouble=Trouble.LOCAL_SIDE_BEHIND, detail=error.what())]
+        return []
 
     def _has_rows(self, linked: Linked) -> bool:
         session = self.local()

@@ -124,12 +124,18 @@ class Session:
             raise OutcomeUnknown(server=self.server, transfer=str(transfer), detail=error.detail) from None
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Let all reads of the block see the state of one moment, and nothing be written in it."""
+    def snapshot(self, tables: Sequence[str]) -> Iterator[None]:
+        """Let all reads of the block see the state of one moment, and nothing be written in it.
+
+        On PostgreSQL the quoted `tables` are locked against definitions before that moment: one that an ALTER TABLE rewrites,
+        or a TRUNCATE empties, after it would be empty in it. The MySQL family refuses to read such a table.
+        """
         for statement in _SNAPSHOT[self.backend]:
             self.query(statement)
         self.connection._in_transaction = True
         try:
+            if self.backend == "postgresql":
+                self.query(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE")
             yield
         finally:
             self._rollback()

@@ -109,9 +109,7 @@ def foreign_key_statements(session: Session, fault: KeyFault, source: TableModel
     keys = ", ".join(session.quote(column.name) for column in source.key)
     table = session.table(fault.table)
     kind = "CONSTRAINT" if session.backend == "postgresql" else "FOREIGN KEY"
-    stock = session.backend == "mysql" and not session.mariadb
     return [
-        *(["SET SESSION restrict_fk_on_non_standard_key = OFF"] if stock else []),
         f"ALTER TABLE {table} ADD {layout.foreign_key(session, keys, fault.parent)}",
         *(f"ALTER TABLE {table} DROP {kind} {session.quote(name)}" for name in fault.altered),
     ]
@@ -123,7 +121,7 @@ def foreign_key_statements(session: Session, fault: KeyFault, source: TableModel
 def guard_faults(session: Session, names: OutboundNames, kind: str, keys: Sequence[str]) -> list[str]:
     """Return what is missing of the guard or not as it was made; `keys` are the key columns, quoted."""
     if kind == guard.ROWS:
-        return _row_guard_faults(session, names)
+        return _row_guard_faults(session, names, keys)
     if session.backend == "postgresql":
         return _postgresql_faults(session, names, keys)
     wanted = guard.mysql_bodies(keys, MESSAGE)
@@ -159,17 +157,18 @@ def _same(wanted: str, found: str | bytes) -> bool:
     return re.fullmatch(r"\s?'(?:[^']|'')*'\s?".join(parts), " ".join(text.split())) is not None
 
 
-def _row_guard_faults(session: Session, names: OutboundNames) -> list[str]:
+def _row_guard_faults(session: Session, names: OutboundNames, keys: Sequence[str]) -> list[str]:
     rules = session.query(_MYSQL_KEYS.format(places="%s"), (session.schema, names.guard))
     sound = {row[3] for row in rules if _is_sound(session, row)}
     if not {names.master, names.guard} <= sound:
         return [f"the guard table {names.guard} is gone, or its foreign keys are"]
+    same = " AND ".join(f"g.{key} = o.{key} AND g.{layout.SELF}{index} = g.{key}" for index, key in enumerate(keys))
     loose = session.query(
-        f"SELECT COUNT(DISTINCT o.{HELD}) FROM {session.table(names.master)} o LEFT JOIN {session.table(names.guard)} g"
-        f" ON g.guarded = o.{HELD} AND g.self = g.guarded LEFT JOIN {session.table(JOURNAL)} j ON j.transfer = o.{TRANSFER}"
-        f" WHERE o.{HELD} IS NOT NULL AND g.guarded IS NULL AND j.closed IS NOT NULL"
+        f"SELECT COUNT(*) FROM {session.table(names.master)} o LEFT JOIN {session.table(names.guard)} g ON {same}"
+        f" LEFT JOIN {session.table(JOURNAL)} j ON j.transfer = o.{TRANSFER}"
+        f" WHERE o.{HELD} IS NOT NULL AND g.{keys[0]} IS NULL AND j.closed IS NOT NULL"
     )[0][0]
-    return [f"the guard rows of {loose} transfers are gone"] if loose else []
+    return [f"the guard rows of {loose:,} registrations are gone"] if loose else []
 
 
 def readable_refusal(session: Session, names: OutboundNames, kind: str, keys: Sequence[str], label: str) -> str:

@@ -30,7 +30,7 @@ class Refusal(Enum):
 
     DUPLICATE = "duplicate key"
     FOREIGN_KEY = "foreign key"
-    CONFLICT = "serialization failure or deadlock"
+    CONFLICT = "serialization failure, deadlock, or a table redefined since the snapshot"
     LOCK_TIMEOUT = "lock wait timeout"
     VALUE = "value out of range or of the wrong form"
     NO_TRIGGER = "no trigger may be made"
@@ -66,6 +66,8 @@ MYSQL = {
     1451: Refusal.FOREIGN_KEY,
     1452: Refusal.FOREIGN_KEY,
     1213: Refusal.CONFLICT,
+    1020: Refusal.CONFLICT,  # the row has changed since the snapshot
+    1412: Refusal.CONFLICT,  # the table's definition has
     1205: Refusal.LOCK_TIMEOUT,
     1419: Refusal.NO_TRIGGER,
     1227: Refusal.NO_TRIGGER,
