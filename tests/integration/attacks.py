@@ -16,7 +16,7 @@ from attack_scene import MIXES, Scene
 from attrs import define, field, frozen
 from servers import Product
 
-from link.domain.errors import LinkError
+from link.domain.errors import LinkError, LoginFailed, SchemaMissing
 from link.domain.findings import REMEDIES, Cure, Trouble, Weight
 
 PAGE = Path(__file__).parents[2] / "docs" / "guard.md"
@@ -28,7 +28,7 @@ SHORT = {"everyone": ALL} | {f"{rights}/any": tuple(f"{rights}/{flags}" for flag
 WORDS = {
     "in use": r"in use by \S+ on \S+ \(Link\)",
     "blocked": r"Delete blocked by",
-    "unreadable": r"missing foreign key information|'groupdict'|multiple values for argument 'self'",
+    "unreadable": r"for update in FROM clause|missing foreign key information|'groupdict'",
     "unseen": r"is not defined\.$",
     "foreign key": r"foreign key constraint fails|violates foreign key constraint",
     "depended on": r"depends? on it|Cannot (drop|truncate)|cannot truncate|needed in a foreign key|errno: 150",
@@ -42,7 +42,6 @@ FINDINGS = {
     Trouble.SOURCE_ROW_MISSING: "source row gone",
     Trouble.LOCAL_ALONE: "row and registration gone",
     Trouble.LOCAL_UNREGISTERED: "not registered",
-    Trouble.LOCAL_DIFFERS: "not registered, differs",
     Trouble.UNHELD: "not held",
     Trouble.APPROVED_BUT_LOCAL: "approved, but local",
     Trouble.PARTS_LEFT_OVER: "parts differ",
@@ -55,8 +54,12 @@ FINDINGS = {
     Trouble.GRANT_TOO_WIDE: "too wide",
 }
 """What the tables call a finding of the doctor's."""
-ERRORS = {"LoginFailed": "no login", "SchemaMissing": "no schema"}
+ERRORS = {LoginFailed: "no login", SchemaMissing: "no schema"}
 """What they call an error that the doctor ends with."""
+THEN = {
+    LoginFailed: "an admin makes the account again, as `python -m link grants` prints it",
+    SchemaMissing: "an admin makes the schema again, as `python -m link grants` prints it; then `repair()`",
+}
 
 
 @frozen
@@ -122,7 +125,7 @@ def diagnosed(scene):
     try:
         found = {finding.trouble for finding in scene.session().doctor().findings}
     except LinkError as error:
-        return (ERRORS[type(error).__name__],), True
+        return (ERRORS[type(error)],), True
     weights = {REMEDIES[trouble].weight for trouble in found}
     told = tuple(FINDINGS[trouble] for trouble in Trouble if trouble in found and REMEDIES[trouble].weight is not Weight.NOTE)
     return told, Weight.BROKEN in weights
@@ -183,6 +186,7 @@ def findings():
         remedy = REMEDIES[trouble]
         steps = [f"`repair()`: {remedy.cure.value}"] if remedy.cure is not Cure.LEAVE else []
         lines.append(f"| {word} | {trouble.value} | {'; '.join([*steps, *([remedy.person] if remedy.person else [])])} |")
+    lines += [f"| {word} | an error: `{kind.__name__}` | {THEN[kind]} |" for kind, word in ERRORS.items()]
     return "\n".join(lines)
 
 
