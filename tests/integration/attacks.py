@@ -43,7 +43,7 @@ FINDINGS = {
     Trouble.LOCAL_ALONE: "row and registration gone",
     Trouble.LOCAL_UNREGISTERED: "not registered",
     Trouble.UNHELD: "not held",
-    Trouble.APPROVED_BUT_LOCAL: "approved, but local",
+    Trouble.APPROVED_BUT_LOCAL: "approved but local",
     Trouble.PARTS_LEFT_OVER: "parts differ",
     Trouble.DECLARATION_CHANGED: "declaration",
     Trouble.SOURCE_TABLE_MISSING: "no source table",
