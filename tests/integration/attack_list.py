@@ -249,6 +249,8 @@ PAST = (
            sql("SET session_replication_role = replica", "DELETE FROM {s} WHERE session = 2"), (PG,)),
     Attack("DISABLE TRIGGER ALL on outbound, then `delete()`", ALL,
            then_delete(sql("ALTER TABLE {o} DISABLE TRIGGER ALL")), (PG,)),
+)  # fmt: skip
+BACKUPS = (
     Attack("dump and restore of both schemas, then `delete()`", OWNERS, then_delete(restore_both)),
     Attack("dump of both, restored on another server, `delete()` there", OWNERS, restore_elsewhere, slow=True),
     Attack("dump and restore of the source schema alone, then `delete()`", OWNERS, then_delete(restore_source)),
@@ -263,6 +265,7 @@ SECTIONS = {
     "The source's tables": TABLES,
     "Outbound, the journal, the guard": OUTBOUND,
     "Past every guard": PAST,
+    "Backups": BACKUPS,
     "Two links on one source": (
         Attack("`delete()` of a row that one of the two has approved", ALL, of_two_links(delete(SHARED), both=False)),
         Attack("`delete()` of a row that both have approved", ALL, of_two_links(delete(SHARED), both=True)),
