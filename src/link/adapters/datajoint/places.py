@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from errno import EBADF, EINVAL, ENOTSUP
 from pathlib import Path
@@ -105,7 +106,7 @@ class FolderPlace:
 
     @property
     def workers(self) -> int:
-        return 4
+        return 8
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -119,8 +120,11 @@ class FolderPlace:
         return True
 
     def size(self, path: str) -> int | None:
-        file = self.root / path
-        return file.stat().st_size if file.is_file() else None
+        try:
+            found = (self.root / path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def files(self, folder: str) -> Mapping[str, int]:
         top = self.root / folder
