@@ -63,6 +63,7 @@ class Daemon:
             self._initialise()
         options = [f"--datadir={self.folder / 'data'}", f"--port={self.port}", "--bind-address=127.0.0.1"]
         options += [f"--socket={self.folder / 's'}", f"--pid-file={self.folder / 'pid'}"]
+        options += [f"--tmpdir={self.folder}"]  # a server that starts clears its own of temporary tables, anybody's
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._server(), *options, *self._extra()], stdout=log, stderr=log, cwd=self.folder

@@ -33,7 +33,7 @@ def at_statements(before, after=lambda *_: None):
 
     places = [
         (Session, "execute", lambda self, *_: self.connection, lambda _self, statement, *_: statement),
-        (wire_postgresql, "_copy", lambda session, *_: session.connection, lambda _session, statement, _batch: statement),
+        (wire_postgresql, "_copy", lambda session, *_: session.connection, lambda _session, statement, *_: statement),
         (dj.Connection, "_execute_query", lambda self, *_: self, lambda _self, _cursor, query, *_: query),
         (connections, "private_connection", lambda *_: None, lambda *_: "CONNECT"),
     ]

@@ -11,13 +11,13 @@ class Owner:
     """Counts the statements of an operation and knows the connections that it has."""
 
     def __init__(self, stage):
-        self.stage, self.count, self.connections = stage, 0, {}
+        self.stage, self.count, self.connections, self.current = stage, 0, {}, None
 
     def run(self, call, at, act):
         """Run `call`; before its statement number `at` let `act` happen. Return whether there was such a statement."""
 
         def before(connection, _statement):
-            self.count += 1
+            self.count, self.current = self.count + 1, connection
             if connection is not None:
                 self.connections[connection.conn_info["port"]] = connection
             self.stage.look()
@@ -30,7 +30,7 @@ class Owner:
 
     def kill(self, lab, watch):
         """Let the server of a lab end the operation's session there, if it has one."""
-        connection = self.connections.get(self.stage.ports[lab.server.port])
+        connection = self.connections.get(self.stage.port(lab.server))
         if connection is not None:
             watch.kill(connection.connection_id)
 
@@ -56,7 +56,7 @@ def recover_meanwhile(stage, call, at):
 
     def meanwhile():
         owner.kill(stage.lab_s, stage.watch_s)
-        local = owner.connections.get(stage.ports[stage.lab_l.server.port])
+        local = owner.connections.get(stage.port(stage.lab_l.server))
         if local is not None:
             _free_locks(local)
         stage.attempt(stage.other.refresh)

@@ -12,6 +12,7 @@ import servers
 from attrs import frozen
 from hooks import at_statements
 from labs import make_lab_l, make_lab_s
+from proxy import Proxy
 
 from link import LazySchema, Link, errors
 from link.adapters.datajoint import line
@@ -19,6 +20,8 @@ from link.domain.transfers import Operation, Transfer
 
 KEYS = range(6)
 PIECES = 2
+TIMEOUT = 0.4
+"""Seconds without a reply after which Link gives a line up, where it goes through a proxy."""
 OPERATIONS = {
     "pull": lambda item: item.pull(),
     "delete": lambda item: (item & "item < 3").delete(),
@@ -119,12 +122,16 @@ class Watch:
 class Stage:
     """The labs, their linked table `Item`, and the states that operations start from."""
 
-    def __init__(self, pair, *, through=None):
+    def __init__(self, pair, *, proxied=False):
         self._settings = line.SETTINGS
         line.SETTINGS = {backend: tuple(_short(text) for text in texts) for backend, texts in line.SETTINGS.items()}
         self.lab_s, self.lab_l = make_lab_s(servers.get(pair[0], "source")), make_lab_l(servers.get(pair[1], "local"))
         self.watch_s, self.watch_l = Watch(self.lab_s.server), Watch(self.lab_l.server)
-        self.ports = through or {server.port: server.port for server in (self.lab_s.server, self.lab_l.server)}
+        self.proxies = (
+            {server.port: Proxy(server.port) for server in (self.lab_s.server, self.lab_l.server)} if proxied else {}
+        )
+        self.timeout = TIMEOUT if proxied else None
+        self.down = False
         self._connections, self._saved, self.expected, self.observed = [], {}, {}, 0
         self.keys = KEYS
         self._declare_source()
@@ -141,12 +148,16 @@ class Stage:
             OPERATIONS[operation](self.item)
             self.expected[operation] = self.look()
 
+    def port(self, server):
+        """Return where Link reaches a server."""
+        return self.proxies[server.port].port if self.proxies else server.port
+
     # ---- declaring
 
     def _connection(self, lab, account):
         server = lab.server
         settings = {"database__name": server.database_name, "safemode": False}
-        port = self.ports[server.port]
+        port = self.port(server)
         instance = dj.Instance(
             server.host, account.user, account.password, port, backend=server.backend, use_tls=False, **settings
         )
@@ -183,16 +194,18 @@ class Stage:
     def linked(self):
         """Return a class of the link, as a process of its own would have it."""
         server = self.lab_s.server
-        local = LazySchema(self.lab_l.local_schema, connection=self._connection(self.lab_l, self.lab_l.user))
+        connection = self._connection(self.lab_l, self.lab_l.user)
+        local = LazySchema(self.lab_l.local_schema, connection=connection, timeout=self.timeout)
         source = LazySchema(
             self.lab_s.source_schema,
             host=server.host,
-            port=self.ports[server.port],
+            port=self.port(server),
             user=self.lab_s.link.user,
             password=self.lab_s.link.password,
             backend=server.backend,
             database_name=server.database_name,
             use_tls=False,
+            timeout=self.timeout,
         )
         item = Link(local, source, outbound=self.lab_s.outbound_schema)(type("Item", (), {}))()
         item._operations.chunk = 2
@@ -312,6 +325,19 @@ class Stage:
     def _own_sessions(self):
         return self.watch_s.sessions(self.lab_s.link.user), self.watch_l.sessions(self.lab_l.user.user)
 
+    def revive(self):
+        """Connect the users' own connections again after a restart, and know their sessions as the stage's own."""
+        self.quiet()
+        for connection in [
+            *self._connections,
+            *(item._operations.config.source.raw_connection for item in (self.item, self.other)),
+        ]:
+            with suppress(Exception):  # its line may be gone
+                connection.close()
+            connection.connect()
+        time.sleep(0.05)  # a server notices the end of a session a moment later
+        self.own = self._own_sessions()
+
     def quiet(self):
         """Wait until the servers have noticed the end of every session that is not the stage's own."""
         for _ in range(4_000):
@@ -333,6 +359,8 @@ class Stage:
 
     def look(self):
         """Look at both servers, while nothing of Link's moves; raise `Violation` where the promise does not hold."""
+        if self.down:
+            return None
         self.observed += 1
         held = self._read(self.watch_l, [
             ("local", f"SELECT item, number FROM {self.local('item')}"),
@@ -395,6 +423,8 @@ class Stage:
                 connection.close()
         self.watch_s.close()
         self.watch_l.close()
+        for proxy in self.proxies.values():
+            proxy.close()
         line.SETTINGS = self._settings
 
 

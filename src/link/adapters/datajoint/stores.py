@@ -12,7 +12,8 @@ from datajoint.storage import StorageBackend
 
 from link.adapters.datajoint import stored_codecs
 from link.adapters.datajoint.model import Addressing
-from link.adapters.datajoint.places import BucketPlace, FolderPlace
+from link.adapters.datajoint.places import FolderPlace
+from link.adapters.datajoint.places_bucket import BucketPlace
 from link.domain.errors import ColumnNotSupported, StoreNotAccessible, StoreNotConfigured, StoreNotMapped, StoresCollide
 
 if TYPE_CHECKING:
@@ -186,6 +187,10 @@ class StoreMap:
             source=self.source.store(theirs, where),
             mode=self.modes.get(mine, Mode.COPY),
         )
+
+    def is_copied(self, table: TableModel, column: Column) -> bool:
+        """Whether the objects of a column are copied."""
+        return self.mapped(table, column).mode is Mode.COPY
 
     def _default(self, table: TableModel, column: Column, where: str) -> str:
         if not self.pairs:
