@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import datajoint as dj
@@ -13,11 +14,12 @@ import pytest
 from servers import Product
 
 from link import errors
+from link.adapters.datajoint import outbound
 from link.infrastructure import composition
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
-from points import OPERATIONS
 from stage import Stage
+from states import OPERATIONS
 
 MEGABYTE = 2**20
 LIMIT = 20 * MEGABYTE
@@ -67,23 +69,49 @@ def keys(lab_s, lab_l):
 
 
 def limit_files(server, most):
-    """Limit the files of a PostgreSQL server's coming sessions; as its own user, since root in a container may not."""
-    pid = server._process._process.pid
-    user = Path(f"/proc/{pid}").owner() if os.geteuid() == 0 else None
-    subprocess.run(["prlimit", "--pid", str(pid), f"--fsize={most}:"], check=True, user=user)
+    """Limit the files of a server, as its own user, since root in a container may not limit those of others.
+
+    PostgreSQL's sessions have the limit if they begin after it.
+    """
+    daemon = server._process
+    pid = (daemon._process if server.backend == "postgresql" else daemon.process).pid
+    place = Path(f"/proc/{pid}")
+    other = {"user": place.owner(), "group": place.group()} if os.geteuid() == 0 else {}
+    subprocess.run(["prlimit", "--pid", str(pid), f"--fsize={most}:"], check=True, **other)
 
 
-@one_pair(Product.MARIADB, Product.POSTGRESQL)
+@pytest.mark.parametrize(
+    "pair",
+    [(Product.MARIADB, Product.POSTGRESQL), (Product.POSTGRESQL, Product.MYSQL)],
+    ids=["mariadb-to-postgresql", "postgresql-to-mysql"],
+    indirect=True,
+)
 def test_a_full_disk_stops_a_pull_and_the_next_one_goes_on(recordings):
     """The local server cannot make a file larger: the chunk is undone on both servers, those before it stay."""
     lab_s, lab_l, linked = recordings
     limit_files(lab_l.server, LIMIT)
     try:
-        with pytest.raises(errors.ServerRefused, match="(?i)too large|no space|extend"):
+        with pytest.raises(errors.ServerRefused, match="(?i)too large|no space|extend|is full"):
             linked.pull()
         assert 0 < len(keys(lab_s, lab_l)) < 8
     finally:
         limit_files(lab_l.server, "unlimited")
+    linked.pull()
+    assert keys(lab_s, lab_l) == set(range(8))
+
+
+@one_pair(Product.POSTGRESQL, Product.MARIADB)
+def test_a_server_that_a_full_disk_ends_is_found_as_it_was_left(recordings):
+    """MariaDB 10.11 ends itself where a file may not grow: an error of Link's, and with room again the rest comes."""
+    lab_s, lab_l, linked = recordings
+    lab_l.server.admin_query(
+        f"SET GLOBAL innodb_log_file_size = {16 * MEGABYTE}"
+    )  # it is as large as it may be from the start
+    limit_files(lab_l.server, LIMIT)
+    with pytest.raises(errors.LinkError):
+        linked.pull()
+    lab_l.server._process.process.wait(60)
+    lab_l.server.start()
     linked.pull()
     assert keys(lab_s, lab_l) == set(range(8))
 
@@ -152,3 +180,29 @@ def test_the_prepared_states_have_work_for_every_operation(stage):
     for operation in OPERATIONS:
         stage.restore(operation)
         assert stage.look() != stage.expected[operation]
+
+
+@one_pair(Product.POSTGRESQL, Product.MARIADB)
+@pytest.mark.parametrize(("times", "ends"), [(2, True), (1_000, False)])
+def test_a_transaction_that_the_server_calls_off_is_tried_again(stage, monkeypatch, times, ends):
+    """40001 while rows are registered: a few are nobody's business, without end they are a named error and nothing stays."""
+    monkeypatch.setattr(outbound, "TRIES", 4)
+    stage.restore("pull")
+    sequence, function = stage.outbound("refusals"), stage.outbound("refuse")
+    stage.watch_s.query(f"CREATE SEQUENCE {sequence}")
+    stage.watch_s.query(
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
+        f" IF nextval('{sequence}') <= {times} THEN RAISE EXCEPTION 'called off' USING ERRCODE = '40001'; END IF;"
+        " RETURN NEW; END $$"
+    )
+    stage.watch_s.query(
+        f"CREATE TRIGGER refuse BEFORE INSERT ON {stage.outbound()} FOR EACH ROW EXECUTE FUNCTION {function}()"
+    )
+    with nullcontext() if ends else pytest.raises(errors.LinkError, match="called off"):
+        stage.item.pull()
+    stage.look()
+    called_off = stage.watch_s.query(f"SELECT last_value FROM {sequence}")[0][0]
+    stage.watch_s.query(f"DROP TRIGGER refuse ON {stage.outbound()}")
+    assert (stage.look() == stage.expected["pull"]) is ends
+    assert called_off > 2
+    stage.complete("pull")

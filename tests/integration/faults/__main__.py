@@ -22,8 +22,10 @@ import servers
 from kinds import KINDS
 from points import explore
 from servers import Product
-from stage import OPERATIONS, Stage, Violation
+from stage import Stage
+from states import OPERATIONS
 from storm import storm
+from watch import Violation
 
 import report
 
