@@ -10,8 +10,8 @@ from labs import make_lab_l
 
 from link import LazySchema, Link, errors
 from link.infrastructure import ways
-from link.infrastructure.linked_table import SourceTable
 from link.infrastructure.operations import Place
+from link.infrastructure.source_table import SourceTable
 from link.use_cases.results import DeleteResult, PullResult, RefreshResult
 
 

@@ -19,7 +19,7 @@ from stored import folder_store, names_in
 from test_objects import files, fill, labs, one  # noqa: F401
 
 from link import errors
-from link.adapters.datajoint import moving, places
+from link.adapters.datajoint import flight, moving, places
 
 BIG = 300 * 2**20
 PULLER = """
@@ -63,6 +63,13 @@ def puller(labs):  # noqa: F811
     return process
 
 
+def _size(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # has got its name meanwhile
+        return 0
+
+
 @one
 def test_a_process_killed_while_it_copies_leaves_nothing_for_ever(labs):  # noqa: F811
     """Killed in the middle of an object: no row, no whole object; the next pull takes over, and the rest is collected."""
@@ -74,7 +81,7 @@ def test_a_process_killed_while_it_copies_leaves_nothing_for_ever(labs):  # noqa
     shot, flights = labs.linked(), labs.ours / "_schema" / labs.lab_l.local_schema / "link_in_flight"
     shot.pull("shot > 99")
     process = puller(labs)
-    while not any(path.stat().st_size > 2**20 for path in flights.glob("*")):
+    while not any(_size(path) > 2**20 for path in flights.glob("*")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
@@ -92,6 +99,42 @@ def test_a_process_killed_while_it_copies_leaves_nothing_for_ever(labs):  # noqa
     named += [row[0]["path"] for row in names_in(labs.lab_l, "shot__cell", ["trace"])]
     assert files(labs.ours) == sorted(set(named))
     assert (labs.ours / next(path for path in named if (labs.ours / path).stat().st_size > BIG)).exists()
+
+
+@one
+def test_the_parts_of_an_upload_that_was_killed_are_removed(labs, monkeypatch):  # noqa: F811
+    """Killed between two parts: a bucket would keep them unseen for ever. A later pull removes them, and nobody else's."""
+    table = labs.source.declare()
+    big = labs.theirs.parent / "big"
+    with big.open("wb") as file:
+        file.truncate(BIG // 2)
+    labs.source.insert(table, {"shot": 7}, note=str(big), image=1)
+    server = buckets.get()
+    bucket = server.bucket()
+    own = server.fs.open(f"{bucket}/own", "wb", block_size=5 * 2**20, autocommit=False)
+    own.write(bytes(6 * 2**20))
+    own.closed = True  # never to be finished here
+    labs.connection._config.stores["kept"] = server.store(bucket)
+    shot = labs.linked()
+    shot.pull("shot > 99")
+
+    def parts():
+        return [upload["Key"] for upload in server.fs.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]]
+
+    process = puller(labs)
+    while len(parts()) < 2:
+        assert process.poll() is None, process.stderr.read()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert shot.pull("shot > 99").recovered == 1
+    assert len(parts()) == 2  # by the clock it could still be somebody's
+    labs.forget_flights()
+    assert shot.pull("shot > 99").pulled == 0
+    assert len(parts()) == 2
+    monkeypatch.setattr(flight, "GRACE", 0)
+    assert shot.pull("shot > 99").pulled == 0
+    assert parts() == ["own"]
+    assert labs.lab_l.count("link_objects_in_flight") == 0
 
 
 @one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
 import datajoint as dj
@@ -13,6 +14,8 @@ from stored import collect, names_in
 from test_objects import both, files, labs, one  # noqa: F401
 
 from link import errors
+from link.adapters.datajoint import source
+from link.infrastructure import progress
 
 
 class Trace(SchemaCodec):
@@ -251,6 +254,46 @@ def test_verify_names_what_is_wrong_by_size_or_by_content(labs):  # noqa: F811
     text = str(shot.verify())
     assert f"shot (shot='1', day='2024/01:01') graph: {row[6]['path']!r} in store 'kept' is missing" in text
     assert "5 bytes instead of 9 bytes" in text
+
+
+@both
+def test_progress_knows_the_bytes_of_a_whole_pull(labs, monkeypatch):  # noqa: F811
+    """Before the first object arrives the bar has all bytes that are to come, by transfers of a bounded size."""
+    fill(labs)
+    shot, bars = labs.linked(), []
+
+    class Shown:
+        def __init__(self, *, unit, total=None, **_):
+            self.n, self.total, self.first, self.unit = 0, total, total, unit
+            bars.append(self)
+
+        def update(self, size):
+            self.n += size
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(progress, "tqdm", Shown)
+    monkeypatch.setattr(progress.Bar, "_is_seen", staticmethod(lambda: True))
+    monkeypatch.setattr(source, "OBJECT_BYTES", 7_000)  # a row has some 6,250: no two of them fit into one transfer
+    shot.pull("shot = 0 and day <> '%'")
+    shot.pull()
+    shot.delete()
+    done = labs.lab_l.count("~link_decisions")
+    assert shot.pull().pulled == 3
+    assert labs.lab_l.count("~link_decisions") == done + 2
+    rows = [*_facts(labs, "shot", COLUMNS), *_facts(labs, "shot__cell", ["picture"])]
+    arrays = [math.prod(fact["shape"]) * np.dtype(fact["dtype"]).itemsize for fact in rows if "shape" in fact]
+    recorded = sum(fact.get("size") or 0 for fact in rows) + sum(arrays)
+    manifests = sum(path.stat().st_size for path in labs.theirs.rglob("*.manifest.json"))
+    unknown = len(b"own bytes") * 2 + len(arrays) * 128 + manifests  # of which nothing is recorded
+    shown = [(bar.first, bar.n, bar.total) for bar in bars if bar.unit == "B"]
+    half = (recorded // 2, (recorded + unknown) // 2, (recorded + unknown) // 2)
+    assert shown == [half, half, (recorded, recorded + unknown, recorded + unknown)]
+
+
+def _facts(labs, table, columns):  # noqa: F811
+    return [fact for row in names_in(labs.lab_s, table, columns) for fact in row if fact]
 
 
 @one

@@ -14,10 +14,10 @@ from link.adapters.datajoint import backups, cascade, catalog, claiming, declara
 from link.adapters.datajoint.line import set_up_alone
 from link.domain.errors import NoTerminal
 from link.infrastructure import connections
-from link.infrastructure.linked_table import SourceTable
 from link.infrastructure.operations import Place
 from link.infrastructure.progress import Bar
 from link.infrastructure.run import Run
+from link.infrastructure.source_table import SourceTable
 from link.use_cases.delete import delete, release_lost
 from link.use_cases.doctor import doctor
 from link.use_cases.pull import pull

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from datajoint.heading import Heading
-from datajoint.table import FreeTable, Table
 from datajoint.user_tables import Part, PartMeta, TableMeta, UserTable
 
-from link.domain.errors import BadRestriction, InTransaction, WriteRefused
+from link.domain.errors import BadRestriction, InTransaction
 from link.infrastructure import ways
-from link.infrastructure.restrictions import restrict
+from link.infrastructure.careful import Careful, refuse, refuse_all, selection_of
 
 if TYPE_CHECKING:
-    from datajoint.expression import QueryExpression
-
     from link.infrastructure.operations import Operations, Place
+    from link.infrastructure.source_table import SourceTable
     from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult, VerifyResult
 
 _ON_INSTANCES = frozenset({*ways.PROTOCOL, *ways.DIRECT, *ways.REFUSED, *ways.READING}) - ways.OF_THE_CLASS
@@ -85,20 +83,7 @@ def _heading(place: Place, table: str) -> Heading:
     return Heading(table_info=info)
 
 
-class _Careful(Table):
-    """A table that does not take a misspelled restriction for "everything"."""
-
-    def _called(self) -> str:
-        """Return what messages call it."""
-        return f"linked table {type(self).__name__}"
-
-    def restrict(self, restriction: Any, semantic_check: bool = True) -> Any:
-        """Restrict as DataJoint does, but raise `BadRestriction` for a mapping that names no attribute."""
-        plainly = super().restrict
-        return restrict(self, restriction, lambda given: plainly(given, semantic_check=semantic_check))
-
-
-class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
+class LinkedTable(Careful, UserTable, metaclass=LinkedMeta):
     """A local table whose rows come from a source table on another server.
 
     Reading, joining and `-> ` need the local server alone once the table exists; `source`, `pull`, `refresh`, `delete`,
@@ -169,14 +154,14 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
         """
         self._outside("delete")
         if not transaction or part_integrity != "enforce":
-            _refuse("delete", self, "A linked table is deleted from whole, in a transaction of its own.")
+            refuse("delete", self, "A linked table is deleted from whole, in a transaction of its own.")
         return self._operations.delete(selection_of(self), prompt=prompt)
 
     def drop(self, prompt: bool | None = None, part_integrity: str = "enforce") -> None:
         """Release all rows at the source, give outbound back, and drop the local tables with all that depends on them."""
         self._outside("drop")
         if self.restriction or self._top is not None:
-            _refuse("drop", self, "Call drop() without a restriction.")
+            refuse("drop", self, "Call drop() without a restriction.")
         cls = type(self)
         if self._operations.drop(prompt=prompt) and "_known" in vars(cls):
             for name in cls._known.parts:
@@ -230,9 +215,9 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
 
     def _direct(self, method: str, *, replace: bool) -> None:
         if not self._operations.allow_direct_insert:
-            _refuse(method, self, ways.ALLOW)
+            refuse(method, self, ways.ALLOW)
         if replace:
-            _refuse(method, self, ways.REPLACE)
+            refuse(method, self, ways.REPLACE)
 
     def _outside(self, operation: str) -> None:
         known = vars(type(self)).get("_known")
@@ -241,7 +226,7 @@ class LinkedTable(_Careful, UserTable, metaclass=LinkedMeta):
             raise InTransaction(operation=operation)
 
 
-class LinkedPart(_Careful, Part, metaclass=PartMeta):
+class LinkedPart(Careful, Part, metaclass=PartMeta):
     """A part of a linked table: read it as any table; its rows come and go with their masters."""
 
     definition = "a linked table is declared from its source"
@@ -263,60 +248,5 @@ def _part(cls: Any, place: Place, name: str, table: str) -> type:
     return PartMeta(name, (LinkedPart,), facts)
 
 
-def _refuse(method: str, table: Any, instead: str) -> None:
-    raise WriteRefused(method=method, table=table._called(), instead=instead)
-
-
-def _refused(method: str, instead: str) -> Any:
-    def refuse(self: Any, *_: object, **__: object) -> None:
-        _refuse(method, self, instead)
-
-    refuse.__name__ = method
-    refuse.__doc__ = f"Refuse: {instead}"
-    return property(refuse) if method in ways.PROPERTIES else refuse
-
-
-def selection_of(expression: QueryExpression) -> str | None:
-    """Return the SQL for the keys that `expression` selects; None for a whole table.
-
-    Raises `BadRestriction` where a part of the key was renamed: it would be looked for under its new name.
-    """
-    renamed = [name for name in expression.primary_key if expression.heading[name].attribute_expression is not None]
-    if renamed:
-        raise BadRestriction(reason=f"the key has new names ({', '.join(renamed)}); restrict first and do not rename")
-    if isinstance(expression, Table) and not expression.restriction and expression._top is None:
-        return None
-    return str(expression.make_sql(expression.primary_key))
-
-
-class SourceTable(_Careful, FreeTable):
-    """The source table, read with the link user's rights: restrict it, fetch from it, pull from it."""
-
-    def __init__(self, connection: Any, full_name: str, operations: Operations) -> None:
-        super().__init__(connection, full_name)
-        self._operations = operations
-
-    def _called(self) -> str:
-        return f"source table {self.full_table_name}"
-
-    def __call__(self) -> SourceTable:
-        """Return the table itself: `Session().source()` and `Session().source` are the same."""
-        return self
-
-    def pull(self, *restrictions: Any) -> PullResult:
-        """Pull the selected entities that satisfy all `restrictions` too."""
-        if self._operations.local_connection.in_transaction:
-            raise InTransaction(operation="pull")
-        chosen = self
-        for restriction in restrictions:
-            chosen = chosen & restriction
-        return self._operations.pull(selection_of(chosen))
-
-
-for _kind, _methods in (
-    (LinkedTable, ways.REFUSED),
-    (LinkedPart, ways.REFUSED_ON_PARTS),
-    (SourceTable, ways.REFUSED_ON_SOURCE),
-):
-    for _name, _instead in _methods.items():
-        setattr(_kind, _name, _refused(_name, _instead))
+refuse_all(LinkedTable, ways.REFUSED)
+refuse_all(LinkedPart, ways.REFUSED_ON_PARTS)

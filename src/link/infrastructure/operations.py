@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import datajoint as dj
 
-    from link.infrastructure.linked_table import SourceTable
+    from link.infrastructure.source_table import SourceTable
     from link.use_cases.results import DeleteResult, DoctorResult, PullResult, RefreshResult, RepairResult, VerifyResult
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Bar:
@@ -14,6 +17,7 @@ class Bar:
     def __init__(self) -> None:
         self._bar: Any = None
         self._bytes: Any = None
+        self._expected = 0
 
     def begin(self, task: str) -> None:
         """Show the bar."""
@@ -27,21 +31,21 @@ class Bar:
         """Move the bar."""
         self._bar.update(entities)
 
-    def carry(self, done: int, total: int) -> None:
-        """Move the bar of bytes, which has a total and so the time that is left; it is there for one chunk at a time."""
-        if self._bytes is None or done < self._bytes.n:
-            self._close_bytes()
-            settings = {"unit": "B", "unit_scale": True, "leave": False, "delay": 1}
-            self._bytes = tqdm(desc="objects", total=total, disable=not self._is_seen(), **settings)
-        self._bytes.total = max(total, done)
-        self._bytes.update(done - self._bytes.n)
+    def expect(self, amount: Callable[[], int]) -> None:
+        """Ask for the total of the bar of bytes."""
+        if self._is_seen():
+            self._expected = amount()
 
-    def _close_bytes(self) -> None:
-        if self._bytes is not None:
-            self._bytes.close()
-            self._bytes = None
+    def carry(self, size: int) -> None:
+        """Move the bar of bytes, which has a total and so the time that is left; more than expected moves the total."""
+        if self._bytes is None:
+            settings = {"unit": "B", "unit_scale": True, "leave": False, "delay": 1}
+            self._bytes = tqdm(desc="objects", total=self._expected, disable=not self._is_seen(), **settings)
+        self._bytes.total = max(self._bytes.total, self._bytes.n + size)
+        self._bytes.update(size)
 
     def end(self) -> None:
         """Take the bars away."""
-        self._close_bytes()
+        if self._bytes is not None:
+            self._bytes.close()
         self._bar.close()

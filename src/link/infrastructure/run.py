@@ -13,6 +13,7 @@ from uuid import uuid4
 from attrs import define, frozen
 
 from link.adapters.datajoint import catalog, claiming, layout, linking, snapshot
+from link.adapters.datajoint.amounts import Amounts
 from link.adapters.datajoint.carrier import Carrier
 from link.adapters.datajoint.checking import StoredContents
 from link.adapters.datajoint.evidence import SourceTables
@@ -201,7 +202,7 @@ class Run:
         def tables() -> SourceTables:
             return SourceTables(session=self.source.session, entity=entity, names=names)
 
-        source = DataJointSource(tables=tables)
+        source = DataJointSource(tables=tables, amounts=self._amounts(entity, tables))
         return Ports(
             source=source,
             outbound=DataJointOutbound(
@@ -228,7 +229,10 @@ class Run:
             chunk=self.chunk,
         )
 
-    def _objects(self, entity: EntityModel, told: Callable[[int, int], None]) -> Objects:
+    def _amounts(self, entity: EntityModel, tables: Callable[[], SourceTables]) -> Amounts | None:
+        return Amounts(tables=tables, is_copied=self.config.stores.is_copied) if entity.has_objects else None
+
+    def _objects(self, entity: EntityModel, told: Callable[[int], None]) -> Objects:
         if not entity.has_objects:
             return NothingStored()
 

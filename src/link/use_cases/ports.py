@@ -96,7 +96,13 @@ class Source(Protocol):
         """Return the entities of `keys` as they are, without registering them: to compare, never to copy."""
 
     def split(self, keys: Keys) -> Sequence[Keys]:
-        """Divide `keys`, in order, into runs whose entities fit into memory; a run has one key at the least."""
+        """Divide `keys`, in order, into runs whose entities fit into memory; a run has one key at the least.
+
+        The objects that entities keep outside of the database count too: what a run brings should take minutes, not days.
+        """
+
+    def expected(self, selection: object) -> int:
+        """Return how many bytes of such objects the entities of `selection` that are not registered name, by its records."""
 
 
 class Outbound(Protocol):
@@ -253,11 +259,11 @@ class Progress(Protocol):
     def advance(self, entities: int) -> None:
         """Hear that `entities` more are done."""
 
-    def carry(self, done: int, total: int) -> None:
-        """Hear that `done` of `total` bytes of the present chunk's objects have arrived; `total` leaves out unknown sizes.
+    def expect(self, amount: Callable[[], int]) -> None:
+        """Hear how to find out how many bytes of objects the task will bring, which is asked only where somebody watches."""
 
-        From one thread at a time, but not always the same.
-        """
+    def carry(self, size: int) -> None:
+        """Hear that `size` more bytes of objects have arrived, or were there; from one thread at a time, of several."""
 
     def end(self) -> None:
         """Hear that the task is over, or has failed."""

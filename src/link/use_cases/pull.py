@@ -50,6 +50,7 @@ def pull(ports: Ports, selection: object = None) -> PullResult:
     try:
         ports.objects.prepare()
         recovered = recover(ports)
+        ports.progress.expect(lambda: ports.source.expected(selection))
         tally = _Tally()
         after: Key | None = None
         while True:

@@ -29,18 +29,27 @@ def test_it_shows_entities_at_a_terminal(mocker):
 
 
 def test_bytes_of_stored_objects_have_a_total(mocker):
-    """Each chunk's objects have a bar of bytes with a total, which grows where sizes were not known."""
+    """One bar of bytes for the whole pull, with the total that was asked for, which grows where more arrives than recorded."""
     mocker.patch.object(sys.stderr, "isatty", return_value=True, create=True)
-    tqdm = mocker.patch("link.infrastructure.progress.tqdm", side_effect=lambda **_: mocker.Mock(n=0))
+    shown = mocker.Mock(n=0)
+    tqdm = mocker.patch("link.infrastructure.progress.tqdm", return_value=shown)
     bar = Bar()
     bar.begin("pull")
-    for done, total in ((10, 100), (120, 100)):
-        bar.carry(done, total)
-        shown = bar._bytes
-        shown.update.assert_called_with(done - shown.n)
-        assert shown.total == max(done, total)
-        shown.n = done
-    bar.carry(5, 50)
-    assert (bar._bytes is not shown, shown.close.call_count) == (True, 1)
+    bar.expect(lambda: 100)
+    for size, n, total in ((10, 0, 100), (80, 10, 100), (30, 90, 120)):
+        shown.n, shown.total = n, 100
+        bar.carry(size)
+        shown.update.assert_called_with(size)
+        assert shown.total == total
     bar.end()
-    assert [call.kwargs["unit"] for call in tqdm.call_args_list] == [" entities", "B", "B"]
+    assert [call.kwargs["unit"] for call in tqdm.call_args_list] == [" entities", "B"]
+    assert tqdm.call_args.kwargs["total"] == 100
+
+
+def test_nobody_counts_bytes_that_nobody_watches(mocker):
+    """In a nightly run the source is not asked for a total."""
+    bar = Bar()
+    bar.begin("pull")
+    bar.expect(mocker.Mock(side_effect=AssertionError))
+    bar.carry(10)
+    bar.end()

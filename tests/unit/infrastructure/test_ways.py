@@ -8,7 +8,8 @@ import pytest
 
 from link.domain.errors import WriteRefused
 from link.infrastructure import ways
-from link.infrastructure.linked_table import LinkedPart, LinkedTable, SourceTable
+from link.infrastructure.linked_table import LinkedPart, LinkedTable
+from link.infrastructure.source_table import SourceTable
 
 SETS = {
     "protocol": frozenset(ways.PROTOCOL),

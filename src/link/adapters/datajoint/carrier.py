@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
@@ -32,8 +33,8 @@ class Carrier:
     """The local server's."""
     beat: Callable[[], None]
     """Keeps both lines from falling asleep while objects are on their way."""
-    told: Callable[[int, int], None]
-    """Hears of bytes that have arrived, and of how many."""
+    told: Callable[[int], None]
+    """Hears of bytes that have arrived."""
 
     def prepare(self) -> None:
         self.stores.check(self.entity)
@@ -42,7 +43,18 @@ class Carrier:
             with set_up_alone(session):
                 for statement in layout.in_flight(session):
                     session.query(statement)
-        flight.settle(session)
+        flight.settle(session, self._drop_parts)
+
+    def _drop_parts(self, store: str, path: str) -> bool:
+        """Remove what a dead sender has left of an object, and say whether that is done; a store may be another link's.
+
+        An upload that began within the time of grace may be somebody else's, of the same content.
+        """
+        before = datetime.now(timezone.utc) - timedelta(seconds=flight.GRACE)
+        try:
+            return self.stores.local.store(store, layout.IN_FLIGHT).place.drop_parts(path, before)
+        except Exception:  # noqa: BLE001 - the place is not needed now; the record stays, and the next pull tries again
+            return False
 
     def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
         packing = Packing(stores=self.stores)
@@ -51,7 +63,9 @@ class Carrier:
         if packing.moves:
             moves = list(packing.moves.values())
             flight.record(self.session(), transfer, self._entries(packing))
-            Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told).move(moves)
+            mover = Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told)
+            mover.move(moves)
+            self.told(max(packing.size - mover.arrived, 0))  # what several rows name is copied once and expected of each
         return Chunk(keys=chunk.keys, rows=packed)
 
     def _entries(self, packing: Packing) -> Iterator[Entry]:

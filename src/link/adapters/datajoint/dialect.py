@@ -23,6 +23,12 @@ class Dialect(Protocol):
     def id(self, value: UUID) -> Any:
         """Return `value` as the driver takes it."""
 
+    def fact(self, text: str, name: str) -> str:
+        """Return what a JSON object, given as text, says under `name`, as text."""
+
+    def number(self, text: str, name: str) -> str:
+        """Return the whole number that a JSON object, given as text, has under `name`; NULL or 0 where it has none."""
+
     def update(self, table: str, alias: str, source: str, on: str, changes: str, where: str = "TRUE") -> str:
         """UPDATE the rows of `table` that join `source`; `changes` names the columns without alias."""
 
@@ -44,6 +50,13 @@ class PostgreSQL:
     def id(self, value: UUID) -> str:
         return str(value)
 
+    def fact(self, text: str, name: str) -> str:
+        return f"(({text})::jsonb ->> '{name}')"
+
+    def number(self, text: str, name: str) -> str:
+        kind = f"jsonb_typeof(({text})::jsonb -> '{name}')"
+        return f"CASE WHEN {kind} = 'number' THEN {self.fact(text, name)}::numeric END"
+
     def update(self, table: str, alias: str, source: str, on: str, changes: str, where: str = "TRUE") -> str:
         return f"UPDATE {table} {alias} SET {changes} FROM {source} WHERE {on} AND {where}"
 
@@ -64,6 +77,12 @@ class MySQL:
 
     def id(self, value: UUID) -> bytes:
         return value.bytes
+
+    def fact(self, text: str, name: str) -> str:
+        return f"JSON_UNQUOTE(JSON_EXTRACT({text}, '$.{name}'))"
+
+    def number(self, text: str, name: str) -> str:
+        return f"CAST(NULLIF({self.fact(text, name)}, 'null') AS UNSIGNED)"
 
     def update(self, table: str, alias: str, source: str, on: str, changes: str, where: str = "TRUE") -> str:
         return f"UPDATE {source} STRAIGHT_JOIN {table} {alias} ON {on} SET {changes} WHERE {where}"

@@ -15,9 +15,10 @@ from uuid import UUID
 from link.adapters.datajoint import layout, linking
 from link.adapters.datajoint.dialect import dialect
 from link.adapters.datajoint.model import Addressing
+from link.domain.transfers import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from link.adapters.datajoint.objects import Entry
     from link.adapters.datajoint.session import Session
@@ -43,29 +44,41 @@ def record(session: Session, transfer: Transfer, entries: Iterable[Entry]) -> No
 
 
 def _columns(entry: Entry) -> tuple[str | None, str | None]:
-    facts = json.dumps({"path": entry.path, "store": entry.store})
+    facts = json.dumps({"path": entry.path, "store": entry.store, **({"parts": True} if entry.in_parts else {})})
     return (facts, None) if entry.addressing is Addressing.HASH else (None, facts)
 
 
-def settle(session: Session) -> int:
+def settle(session: Session, drop_parts: Callable[[str, str], bool]) -> int:
     """Strike out the records of transfers that were decided long ago; return how many objects those were.
 
-    What is named by a column that garbage collections do not count stays as long as it is.
+    What is named by a column that garbage collections do not count stays as long as it is. `drop_parts` is called with store
+    and path of each object that an undone transfer may have sent a part of; where it returns False the transfer stays too.
     """
     table = session.table(layout.IN_FLIGHT)
     known = [str(row[0]) for row in session.query(f"SELECT DISTINCT transfer FROM {table}")]
-    old = [name for name in known if _is_decided(session, name)]
+    decided = {name: outcome for name in known if (outcome := _decided(session, name))}
+    busy = {place for name in set(known) - set(decided) for place in _in_parts(session, table, name)}
+    undone = {name: _in_parts(session, table, name) for name, outcome in decided.items() if outcome is Outcome.ABANDONED}
+    kept = {name for name, places in undone.items() if not all(drop_parts(*place) for place in places - busy)}
+    old = [name for name in decided if name not in kept]
     struck = sum(session.change(f"DELETE FROM {table} WHERE transfer = %s AND holder = ''", (name,)) for name in old)
     return struck + _let_go(session, table, old)
 
 
-def _is_decided(session: Session, name: str) -> bool:
+def _decided(session: Session, name: str) -> Outcome | None:
+    """Return what was decided long ago of a transfer."""
     speech = dialect(session)
     found: list[Any] = session.query(
-        f"SELECT 1 FROM {session.table(layout.DECISIONS)} WHERE transfer = {speech.uuid} AND decided < {speech.ago}",
+        f"SELECT outcome FROM {session.table(layout.DECISIONS)} WHERE transfer = {speech.uuid} AND decided < {speech.ago}",
         (speech.id(UUID(hex=name)), GRACE),
     )
-    return bool(found)
+    return Outcome(found[0][0]) if found else None
+
+
+def _in_parts(session: Session, table: str, name: str) -> set[tuple[str, str]]:
+    """Return store and path of the objects of a transfer that are sent in parts."""
+    rows = session.query(f"SELECT COALESCE(hashed, placed) FROM {table} WHERE transfer = %s", (name,))
+    return {_place(facts) for (facts,) in rows if "parts" in _read(facts)}
 
 
 def _let_go(session: Session, table: str, transfers: Sequence[str]) -> int:
@@ -88,5 +101,10 @@ def _named(session: Session, table: str, column: str) -> set[tuple[str, str]]:
 
 
 def _place(facts: Any) -> tuple[str, str]:
-    found = json.loads(facts) if isinstance(facts, (str, bytes)) else facts
+    found = _read(facts)
     return found["store"], found["path"]
+
+
+def _read(facts: Any) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(facts) if isinstance(facts, (str, bytes)) else facts
+    return read

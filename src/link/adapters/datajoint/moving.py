@@ -39,17 +39,15 @@ class Mover:
     """The local schema."""
     beat: Callable[[], None]
     """Is called every `BEAT` seconds while objects are on their way, by the thread that called `move`."""
-    told: Callable[[int, int], None]
-    """Hears how many bytes have arrived and how many are known of, from any thread, one at a time."""
+    told: Callable[[int], None]
+    """Hears of bytes that have arrived or are there, from any thread, one at a time."""
     _stop: Event = field(factory=Event, init=False)
     _lock: Lock = field(factory=Lock, init=False)
-    _done: int = field(default=0, init=False)
-    _total: int = field(default=0, init=False)
+    arrived: int = field(default=0, init=False)
+    """How many bytes `told` has heard of."""
 
     def move(self, moves: Sequence[Move]) -> None:
         """Copy all of them, for good; the first error stops the others and is raised, and what has arrived stays."""
-        self._stop.clear()
-        self._done, self._total = 0, sum(move.size or 0 for move in moves if not move.stays)
         workers = max((place.workers for move in moves for place in (move.source.place, move.local.place)), default=1)
         with ThreadPoolExecutor(workers, thread_name_prefix="link-objects") as pool:
             try:
@@ -91,8 +89,8 @@ class Mover:
 
     def _tell(self, size: int) -> None:
         with self._lock:
-            self._done += size
-            self.told(self._done, self._total)
+            self.arrived += size
+            self.told(size)
 
     def _copied_by_server(self, move: Move) -> bool:
         """Whether one server had both stores and has made a verified copy; any doubt is settled by reading."""

@@ -91,6 +91,8 @@ class Entry:
     addressing: Addressing
     holder: str = ""
     """The local table and column that name it, where DataJoint's garbage collection does not count what they name."""
+    in_parts: bool = False
+    """Whether it is sent in parts, which would stay where the sender dies."""
 
 
 @define(kw_only=True)
@@ -101,7 +103,12 @@ class Packing:
     moves: dict[tuple[str, str], Move] = field(factory=dict, init=False)
     """By local store and path, so that what is shared is copied once."""
     entries: dict[Entry, None] = field(factory=dict, init=False)
-    """What garbage collections have to be told of; those never touch the paths of the user's choice."""
+    """What is on record while it is on its way: garbage collections leave it alone, and its parts are not left behind.
+
+    Collections never touch the paths of the user's choice, which are here only where they are sent in parts.
+    """
+    size: int = field(default=0, init=False)
+    """Bytes that the rows name and that are copied, as they are recorded; once for each row."""
 
     def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return the rows of every table as the local side will have them."""
@@ -158,9 +165,18 @@ class Packing:
         _check_inside(move)
         goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
-        if not move.stays and move.addressing is not Addressing.PATH:
-            holder = "" if stored_codecs.is_counted(column.marker) else f"{table.name}.{column.name}"
-            self.entries[Entry(store=mapped.local.name, path=goal, addressing=move.addressing, holder=holder)] = None
+        self.size += 0 if stays else move.size or move.array or 0
+        in_parts = move.local.place.in_parts(move.size)
+        if not move.stays and (in_parts or move.addressing is not Addressing.PATH):
+            is_counted = move.addressing is Addressing.PATH or stored_codecs.is_counted(column.marker)
+            entry = Entry(
+                store=mapped.local.name,
+                path=goal,
+                addressing=move.addressing,
+                holder="" if is_counted else f"{table.name}.{column.name}",
+                in_parts=in_parts,
+            )
+            self.entries[entry] = None
         return self.moves.setdefault((move.local.name, goal), move)
 
 
@@ -195,7 +211,7 @@ def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: S
         folder=bool(facts.get("is_dir")),
         size=facts.get("size"),
         items=facts.get("item_count"),
-        array=_array_bytes(facts),
+        array=array_bytes(facts),
         content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
     )
 
@@ -219,7 +235,7 @@ def _check_inside(move: Move) -> None:
         raise move.damaged("a path inside the store", move.path)
 
 
-def _array_bytes(facts: Mapping[str, Any]) -> int | None:
+def array_bytes(facts: Mapping[str, Any]) -> int | None:
     """Return the bytes of an array's values by its type and shape; None for what is no array."""
     try:
         return int(math.prod(facts["shape"]) * np.dtype(facts["dtype"]).itemsize)

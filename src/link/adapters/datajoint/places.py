@@ -13,6 +13,7 @@ from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from datajoint.storage import StorageBackend
 
@@ -78,6 +79,15 @@ class Place(Protocol):
 
     def secure(self, path: str) -> None:
         """Return once a file that was found, or the entries of a folder, would outlast a loss of power."""
+
+    def in_parts(self, size: int | None) -> bool:
+        """Whether a file of this size is sent in parts, which stay, seen by nobody, where the sender dies."""
+
+    def drop_parts(self, path: str, before: datetime) -> bool:
+        """Remove the parts of files at or under `path` that somebody began to send before a time and has not finished.
+
+        Returns False where there are younger ones.
+        """
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is not there is no error."""
@@ -152,6 +162,13 @@ class FolderPlace:
                 raise
         finally:
             os.close(number)
+
+    def in_parts(self, size: int | None) -> bool:
+        return False
+
+    def drop_parts(self, path: str, before: datetime) -> bool:
+        """There are none: a file that is not whole is in a folder that garbage collections see."""
+        return True
 
     def remove(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
@@ -287,6 +304,26 @@ class BucketPlace:
 
     def secure(self, path: str) -> None:
         """There is nothing to do: object stores answer when they have an object for good."""
+
+    def in_parts(self, size: int | None) -> bool:
+        return self.backend.protocol == "s3" and (size is None or size > PART)
+
+    def drop_parts(self, path: str, before: datetime) -> bool:
+        young = False
+        bucket, _, key = self._full(path).partition("/")
+        place: dict[str, Any] = {"Bucket": bucket, "Prefix": key}
+        while True:
+            found = self.fs.call_s3("list_multipart_uploads", **place)
+            for upload in found.get("Uploads", []):
+                if not f"{upload['Key']}/".startswith(f"{key}/"):
+                    continue  # has a longer name
+                if upload["Initiated"] >= before:
+                    young = True
+                    continue
+                self.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            if not found.get("IsTruncated"):
+                return not young
+            place |= {"KeyMarker": found["NextKeyMarker"], "UploadIdMarker": found["NextUploadIdMarker"]}
 
     @property
     def _server(self) -> list[Any]:

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from link.adapters.datajoint.amounts import Amounts
     from link.adapters.datajoint.evidence import SourceTables
     from link.domain.keys import Key, Keys
 
 CHUNK_BYTES = 64 * 2**20
 """How much of a source's rows is held in memory at once, about; one entity at the least."""
+OBJECT_BYTES = 4 * 2**30
+"""How many bytes of stored objects one transfer brings, about; what is begun anew where it is interrupted."""
 
 
 @define(kw_only=True)
@@ -25,6 +28,8 @@ class DataJointSource:
     """Reads the source table with the link user's rights."""
 
     tables: Callable[[], SourceTables]
+    amounts: Amounts | None = None
+    """Of stored objects, where the tables have any."""
 
     def page(self, selection: object, after: Key | None, limit: int) -> Page:
         """Return the keys of `selection`, the SQL of a query for the key columns, or of the whole table for None."""
@@ -47,11 +52,19 @@ class DataJointSource:
         return rows.read(tables, f"{relation} {wire.joining(tables.session)} {{table}} t ON {on}", args)
 
     def split(self, keys: Keys) -> Sequence[Keys]:
-        """Divide `keys` by the bytes of their masters and parts, where the tables have columns without a bound."""
+        """Divide `keys` by the bytes of their rows and objects, where the tables have columns without a bound."""
         tables = self.tables()
         if not rows.unbounded(tables.entity) or len(keys) < 2:  # noqa: PLR2004 - one key cannot be divided
             return [keys]
-        return rows.runs(keys, rows.sizes(tables, keys), CHUNK_BYTES)
+        sizes = rows.sizes(tables, keys)
+        if self.amounts is not None:
+            stored = (size * CHUNK_BYTES // OBJECT_BYTES for size in self.amounts.each(keys))
+            sizes = [sum(both) for both in zip(sizes, stored, strict=True)]
+        return rows.runs(keys, sizes, CHUNK_BYTES)
+
+    def expected(self, selection: object) -> int:
+        """Return the bytes of objects to come, all of them counted by the server in one statement a column."""
+        return self.amounts.unregistered(selection) if self.amounts is not None else 0
 
 
 def after_condition(tables: SourceTables, alias: str, after: Key | None) -> tuple[str, Sequence[Any]]:

@@ -187,6 +187,10 @@ class StoreMap:
             mode=self.modes.get(mine, Mode.COPY),
         )
 
+    def is_copied(self, table: TableModel, column: Column) -> bool:
+        """Whether the objects of a column are copied."""
+        return self.mapped(table, column).mode is Mode.COPY
+
     def _default(self, table: TableModel, column: Column, where: str) -> str:
         if not self.pairs:
             raise self._not_mapped(table, column, "")

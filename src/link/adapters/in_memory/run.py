@@ -15,6 +15,8 @@ from link.adapters.in_memory.source import InMemoryOutbound, InMemorySource
 from link.use_cases.ports import Ports
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from link.adapters.in_memory.world import World
 
 
@@ -27,7 +29,10 @@ class Silence:
     def advance(self, entities: int) -> None:
         """Do nothing."""
 
-    def carry(self, done: int, total: int) -> None:
+    def expect(self, amount: Callable[[], int]) -> None:
+        """Do nothing."""
+
+    def carry(self, size: int) -> None:
         """Do nothing."""
 
     def end(self) -> None:
