@@ -16,20 +16,21 @@ class Owner:
     def run(self, call, at, act):
         """Run `call`; before its statement number `at` let `act` happen. Return whether there was such a statement.
 
-        From there on every statement is watched, before and after.
+        From there on Link's operation is watched.
         """
 
         def before(connection, _statement):
             self.count, self.current = self.count + 1, connection
             if connection is not None:
                 self.connections[connection.conn_info["port"]] = connection
-            after()
             if self.count == at:
-                act()
-
-        def after(*_):
-            if self.count >= at:
                 self.stage.look()
+                act()
+                self.stage.look()
+
+        def after(_connection, statement):
+            if self.count >= at:
+                self.stage.look_after(statement)
 
         with at_statements(before, after):
             self.stage.attempt(call)

@@ -223,6 +223,11 @@ class Stage(Labs):
             raise Violation(problem)
         return seen
 
+    def look_after(self, statement):
+        """Look after a statement of Link's, while nobody else is at work: one that only reads changes nothing."""
+        if not statement.lstrip().startswith(("SELECT", "SET", "SHOW", "CONNECT")):
+            self.look()
+
     def _read(self, watch, parts):
         statement = " UNION ALL ".join(f"SELECT '{name}', {select[7:]}" for name, select in parts)
         found = {name: [] for name, _ in parts}
@@ -232,7 +237,7 @@ class Stage(Labs):
 
     def complete(self, operation, *, exactly=True):
         """Call again, watching every statement: now all is as it would have been, or at least nothing is left to do."""
-        with at_statements(lambda *_: None, lambda _, statement: None if exactly and _is_read(statement) else self.look()):
+        with at_statements(lambda *_: None, lambda _connection, statement: self.look_after(statement)):
             OPERATIONS[operation](self.item)
         if exactly:
             self.broken = frozenset()
@@ -257,11 +262,6 @@ class Stage(Labs):
             call()
         except errors.LinkError:
             return
-
-
-def _is_read(statement):
-    """Whether nothing can have changed by it while nobody else is at work."""
-    return statement.lstrip().startswith(("SELECT", "SET", "SHOW", "CONNECT"))
 
 
 def _keys(keys):
