@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import datajoint as dj
@@ -60,11 +60,11 @@ def recordings(lab_s, lab_l, connect, link):
     return lab_s, lab_l, linked
 
 
-def keys(lab_s, lab_l):
+def keys(lab_s, lab_l, *, exactly=True):
     """Return what is local, having checked that the promise holds."""
     local = {row[0] for row in lab_l.server.admin_query(f"SELECT recording FROM {lab_l.table('recording')}")}
     outbound = {row[0] for row in lab_s.server.admin_query(f"SELECT recording FROM {lab_s.outbound('recording_outbound')}")}
-    assert local == outbound
+    assert local == outbound if exactly else local <= outbound
     return local
 
 
@@ -80,18 +80,23 @@ def limit_files(server, most):
     subprocess.run(["prlimit", "--pid", str(pid), f"--fsize={most}:"], check=True, **other)
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [(Product.MARIADB, Product.POSTGRESQL), (Product.POSTGRESQL, Product.MYSQL)],
-    ids=["mariadb-to-postgresql", "postgresql-to-mysql"],
-    indirect=True,
-)
+def make_room(server):
+    """Lift the limit of a MySQL or MariaDB server, or start it again where it has ended itself."""
+    process = server._process.process
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(3)
+        server.start()
+        return
+    limit_files(server, "unlimited")
+
+
+@one_pair(Product.MARIADB, Product.POSTGRESQL)
 def test_a_full_disk_stops_a_pull_and_the_next_one_goes_on(recordings):
     """The local server cannot make a file larger: the chunk is undone on both servers, those before it stay."""
     lab_s, lab_l, linked = recordings
     limit_files(lab_l.server, LIMIT)
     try:
-        with pytest.raises(errors.ServerRefused, match="(?i)too large|no space|extend|is full"):
+        with pytest.raises(errors.ServerRefused, match="(?i)too large|no space|extend"):
             linked.pull()
         assert 0 < len(keys(lab_s, lab_l)) < 8
     finally:
@@ -100,18 +105,25 @@ def test_a_full_disk_stops_a_pull_and_the_next_one_goes_on(recordings):
     assert keys(lab_s, lab_l) == set(range(8))
 
 
-@one_pair(Product.POSTGRESQL, Product.MARIADB)
-def test_a_server_that_a_full_disk_ends_is_found_as_it_was_left(recordings):
-    """MariaDB 10.11 ends itself where a file may not grow: an error of Link's, and with room again the rest comes."""
+@pytest.mark.parametrize(
+    "pair",
+    [(Product.POSTGRESQL, Product.MYSQL), (Product.POSTGRESQL, Product.MARIADB)],
+    ids=["postgresql-to-mysql", "postgresql-to-mariadb"],
+    indirect=True,
+)
+def test_a_full_disk_that_may_end_the_server_costs_no_row(recordings):
+    """MariaDB ends itself where a file may not grow, MySQL refuses the row or does: with room again the rest comes."""
     lab_s, lab_l, linked = recordings
-    lab_l.server.admin_query(
-        f"SET GLOBAL innodb_log_file_size = {16 * MEGABYTE}"
-    )  # it is as large as it may be from the start
-    limit_files(lab_l.server, LIMIT)
-    with pytest.raises(errors.LinkError):
-        linked.pull()
-    lab_l.server._process.process.wait(60)
-    lab_l.server.start()
+    server = lab_l.server
+    if server.product is Product.MARIADB:
+        server.admin_query(f"SET GLOBAL innodb_log_file_size = {16 * MEGABYTE}")  # its file has its size from the start
+    limit_files(server, LIMIT)
+    try:
+        with pytest.raises((errors.ServerRefused, errors.ConnectionLost, errors.OutcomeUnknown)):
+            linked.pull()
+    finally:
+        make_room(server)
+    assert len(keys(lab_s, lab_l, exactly=False)) < 8
     linked.pull()
     assert keys(lab_s, lab_l) == set(range(8))
 

@@ -15,7 +15,7 @@ from link.adapters.datajoint import line
 
 KEYS = range(6)
 PIECES = 2
-TIMEOUT = 0.4
+TIMEOUT = 1.0
 """Seconds without a reply after which Link gives a line up, where it goes through a proxy."""
 
 
