@@ -205,7 +205,7 @@ def test_outbounds_key_fits_the_sources(lab, product):
     for statement in statements:
         lab_s.server.admin_query(statement.format(lab_s.table("legacy")))
     master = read_entity(session, lab_s.source_schema, "Legacy").master
-    columns = declaration.outbound_columns(master, session)
+    columns = declaration.outbound_columns(master.key, session)
     names = ", ".join(column.name for column in master.key)
     parent = session.table("legacy", lab_s.source_schema)
     session.query(

@@ -10,7 +10,7 @@ from stored import StoredLab, collect, names_in
 from test_objects import Both, fill, folder_store, one
 
 from link import errors
-from link.adapters.datajoint import places
+from link.adapters.datajoint import places_bucket
 
 MIXED = [(Product.MYSQL, Product.POSTGRESQL), (Product.POSTGRESQL, Product.MARIADB), (Product.MARIADB, Product.MYSQL)]
 SIDES = ["bucket to folder", "folder to bucket", "bucket to bucket"]
@@ -78,7 +78,7 @@ nothing=null : <hash@raw>
 @one
 def test_folders_arrays_large_and_empty_objects(labs, monkeypatch):
     """A folder, an array, an object of several parts and one without a byte arrive; nothing is left behind by halves."""
-    monkeypatch.setattr(places, "PART", 5 * 2**20)
+    monkeypatch.setattr(places_bucket, "PART", 5 * 2**20)
     table = labs.source.declare(FOLDERS, "")
     folder = labs.theirs.parent / "folder"
     (folder / "deep").mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_one_server_copies_by_itself(labs, monkeypatch):
 
     shot = labs.linked()
     with monkeypatch.context() as patched:
-        patched.setattr(places.BucketPlace, "blocks", read)
+        patched.setattr(places_bucket.BucketPlace, "blocks", read)
         assert shot.pull("shot > 0").pulled == 3
     spec, path = labs.source.config.stores["raw"], names_in(labs.lab_s, "shot", ["image"])[0][0]["path"]
     full = f"{spec['bucket']}/{spec['location']}/{path}"

@@ -107,7 +107,7 @@ def test_the_parts_of_an_upload_that_was_killed_are_removed(labs, monkeypatch): 
     table = labs.source.declare()
     big = labs.theirs.parent / "big"
     with big.open("wb") as file:
-        file.truncate(BIG // 2)
+        file.truncate(BIG // 3)
     labs.source.insert(table, {"shot": 7}, note=str(big), image=1)
     server = buckets.get()
     bucket = server.bucket()

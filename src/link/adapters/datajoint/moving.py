@@ -185,11 +185,11 @@ def unfolded(move: Move) -> list[Move]:
 
 def verified(move: Move) -> Iterator[bytes]:
     """Yield the blocks of the object at its source; `ObjectDamaged` at their end if they are not what is recorded."""
-    digest, size, head = hashlib.md5(usedforsecurity=False), 0, b""
+    digest, size, head, known = hashlib.md5(usedforsecurity=False), 0, b"", move.digest
     for block in chain([move.prefix] if move.prefix else [], _read(move.source, move.path)):
         head = head or block[:16]
         size += len(block)
-        if move.digest:
+        if known:
             digest.update(block)
         yield block
     expected = move.size
@@ -197,8 +197,8 @@ def verified(move: Move) -> Iterator[bytes]:
         expected = move.array + _header(head)
     if expected is not None and size != expected:
         raise move.damaged(f"{expected} bytes", f"{size} bytes")
-    if move.digest and digest.hexdigest() != move.digest:
-        raise move.damaged(f"MD5 {move.digest}", f"MD5 {digest.hexdigest()}")
+    if known and digest.hexdigest() != known:
+        raise move.damaged(f"MD5 {known}", f"MD5 {digest.hexdigest()}")
 
 
 class _Read(Exception):

@@ -1,29 +1,25 @@
-"""The places where stores keep their objects: a folder, or a bucket of an object store; bytes only, streamed in blocks."""
+"""The places where stores keep their objects, and those that are folders; bytes only, streamed in blocks."""
 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from errno import EBADF, EINVAL, ENOTSUP
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
 
-from attrs import define, field
+from attrs import define
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from datajoint.storage import StorageBackend
 
 BLOCK = 2**20
 """Bytes read from a file at a time."""
-PART = 16 * 2**20
-"""Bytes of a large object that are read or sent to an object store at a time; up to two of them are held."""
 
-CHEAP = 2**20
-"""An object of so many bytes is sent to an object store as quickly as asked for there."""
 TRIES = 5
 _NO_SYNC = {EBADF, EINVAL, ENOTSUP}
 """What file systems say that keep the entries of folders without being asked."""
@@ -105,7 +101,7 @@ class FolderPlace:
 
     @property
     def workers(self) -> int:
-        return 4
+        return 8
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -119,8 +115,11 @@ class FolderPlace:
         return True
 
     def size(self, path: str) -> int | None:
-        file = self.root / path
-        return file.stat().st_size if file.is_file() else None
+        try:
+            found = (self.root / path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def files(self, folder: str) -> Mapping[str, int]:
         top = self.root / folder
@@ -191,145 +190,3 @@ def _write_all(file: Any, block: bytes) -> None:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-@define(kw_only=True)
-class BucketPlace:
-    """A bucket, or what else DataJoint reaches through fsspec."""
-
-    backend: StorageBackend
-    _fs: Any = field(init=False, default=None)
-
-    @property
-    def fs(self) -> Any:
-        """The file system, which forgets what it has listed before this pull."""
-        if self._fs is None:
-            self._fs = self.backend.fs
-            self._fs.invalidate_cache()
-        return self._fs
-
-    @property
-    def label(self) -> str:
-        return f"{self.backend.protocol}://{self._full('').rstrip('/')}"
-
-    @property
-    def workers(self) -> int:
-        return 16
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        return (self.backend.protocol, str(self.backend.spec.get("endpoint", "")), self._full("").strip("/"))
-
-    def _full(self, path: str) -> str:
-        return str(self.backend._full_path(path))
-
-    def look(self) -> None:
-        self.fs.info(self._full("").split("/", 1)[0], refresh=True)
-
-    def asks_for(self, size: int | None) -> bool:
-        return size is None or size > CHEAP
-
-    def size(self, path: str) -> int | None:
-        try:
-            found = self.fs.info(self._full(path), refresh=True)
-        except FileNotFoundError:
-            return None
-        return int(found["size"]) if found["type"] == "file" else None
-
-    def files(self, folder: str) -> Mapping[str, int]:
-        top = self._full(folder)
-        found = self.fs.find(top, detail=True)
-        return {name[len(top) :].lstrip("/"): int(facts["size"]) for name, facts in found.items()}
-
-    def blocks(self, path: str) -> Iterator[bytes]:
-        full, start = self._full(path), 0
-        while True:
-            block = self._range(full, start)
-            if block:
-                yield block
-            if len(block) < PART:
-                return
-            start += len(block)
-
-    def _range(self, full: str, start: int) -> bytes:
-        try:
-            return bytes(self.fs.cat_file(full, start=start, end=start + PART))
-        except OSError as error:
-            if error.errno == EINVAL:
-                return b""  # the object ends here, or is empty
-            raise
-
-    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
-        """Make the object; one that is not whole yet is nowhere: object stores show it when it is."""
-        source, head, known = iter(blocks), [], 0
-        for block in source:
-            head.append(block)
-            known += len(block)
-            if known > PART:
-                break
-        else:
-            self.fs.pipe_file(self._full(path), b"".join(head))
-            return
-        self._write_parts(path, head, source)
-
-    def _write_parts(self, path: str, head: list[bytes], rest: Iterable[bytes]) -> None:
-        file = self.fs.open(self._full(path), "wb", block_size=PART, autocommit=False)
-        try:
-            while head:
-                file.write(head.pop(0))
-            for block in rest:
-                file.write(block)
-            file.close()
-        except BaseException:
-            file.closed = True  # else its end would send what it holds
-            file.discard()
-            raise
-        file.commit()
-
-    def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
-        if not isinstance(source, BucketPlace) or source.backend.protocol != "s3" or source._server != self._server:
-            return False
-        bucket, _, key = self._full(goal).partition("/")
-        there, _, name = source._full(path).partition("/")
-        settings = {"CopySourceIfMatch": f'"{digest}"'} if digest else {}
-        try:
-            self.fs.call_s3("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": there, "Key": name}, **settings)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            if error.errno == EINVAL or "condition" in str(error).lower():  # more than 5 GB; another checksum
-                return False
-            raise
-        return True
-
-    def secure(self, path: str) -> None:
-        """There is nothing to do: object stores answer when they have an object for good."""
-
-    def in_parts(self, size: int | None) -> bool:
-        return self.backend.protocol == "s3" and (size is None or size > PART)
-
-    def drop_parts(self, path: str, before: datetime) -> bool:
-        young = False
-        bucket, _, key = self._full(path).partition("/")
-        place: dict[str, Any] = {"Bucket": bucket, "Prefix": key}
-        while True:
-            found = self.fs.call_s3("list_multipart_uploads", **place)
-            for upload in found.get("Uploads", []):
-                if not f"{upload['Key']}/".startswith(f"{key}/"):
-                    continue  # has a longer name
-                if upload["Initiated"] >= before:
-                    young = True
-                    continue
-                self.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-            if not found.get("IsTruncated"):
-                return not young
-            place |= {"KeyMarker": found["NextKeyMarker"], "UploadIdMarker": found["NextUploadIdMarker"]}
-
-    @property
-    def _server(self) -> list[Any]:
-        """What two stores have in common whose server copies from the one to the other."""
-        return [self.backend.spec.get(name) for name in ("protocol", "endpoint", "secure", "access_key", "secret_key")]
-
-    def remove(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self.fs.rm_file(self._full(path))

@@ -12,7 +12,8 @@ from datajoint.storage import StorageBackend
 
 from link.adapters.datajoint import stored_codecs
 from link.adapters.datajoint.model import Addressing
-from link.adapters.datajoint.places import BucketPlace, FolderPlace
+from link.adapters.datajoint.places import FolderPlace
+from link.adapters.datajoint.places_bucket import BucketPlace
 from link.domain.errors import ColumnNotSupported, StoreNotAccessible, StoreNotConfigured, StoreNotMapped, StoresCollide
 
 if TYPE_CHECKING:
