@@ -28,6 +28,7 @@ from storm import storm
 from watch import Violation
 
 import report
+from link import errors
 
 CALLS = 10
 """How many calls each process of lab L makes in a storm."""
@@ -88,7 +89,7 @@ def weathered(pair, options, found):
         stage.restore("pull")
         try:
             told, seen = storm(stage, seed, CALLS)
-        except Violation as problem:
+        except (Violation, errors.LinkError) as problem:
             bad.append(f"seed {seed}: {problem}")
             continue
         total, looks = total + told, looks + seen

@@ -10,7 +10,7 @@ import pymysql
 from hooks import at_statements
 from linked import PIECES, Labs
 from states import BROKEN, OPERATIONS, PREPARED
-from watch import Seen, Violation
+from watch import FALSE_ALARMS, Seen, Violation
 
 from link import errors
 from link.domain.transfers import Operation, Transfer
@@ -260,6 +260,8 @@ class Stage(Labs):
         """Run an operation to which something happens; only Link's own errors may come of it."""
         try:
             call()
+        except FALSE_ALARMS:
+            raise
         except errors.LinkError:
             return
 

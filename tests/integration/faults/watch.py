@@ -7,6 +7,11 @@ from contextlib import suppress
 
 from attrs import asdict, frozen
 
+from link import errors
+
+FALSE_ALARMS = (errors.LocalSideBehind, errors.LocalSideMoved, errors.OutboundTaken, errors.SourceTableMissing)
+"""Link's errors about what never happens here."""
+
 
 class Violation(AssertionError):
     """The promise does not hold."""
