@@ -124,6 +124,7 @@ def test_the_parts_of_an_upload_that_was_killed_are_removed(labs, monkeypatch): 
     process = puller(labs)
     while len(parts()) < 2:
         assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert shot.pull("shot > 99").recovered == 1
