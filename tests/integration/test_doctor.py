@@ -280,6 +280,48 @@ def test_outbounds_tables_are_made_again(labs, connect):
 
 
 @each
+def test_a_journal_that_lost_its_rows_is_filled_again(labs):
+    """Rows whose transfers nobody knows are busy; they are found, and repair lets them be deleted and released again."""
+    lab_s, lab_l, session = labs
+    request(lab_s, 1)
+    lab_l.server.admin_query(f"DELETE FROM {lab_l.table('session__trial')} WHERE session = 2")
+    lab_l.server.admin_query(f"DELETE FROM {lab_l.table('session')} WHERE session = 2")
+    lab_s.server.admin_query(f"DELETE FROM {lab_s.outbound('~link_journal')}")
+    with pytest.raises(errors.Busy):
+        delete_locally(session, 1)
+    assert troubles(session.doctor())[Trouble.JOURNAL] == 1
+    assert "10 rows under 1 transfers" in str(session.doctor())
+    result = session.repair(prompt=False)
+    assert left(result) == {("m0", 2): Trouble.LOST_LOCALLY}
+    local, registered, _ = sides(lab_s, lab_l)
+    assert (registered, registered - local) == (M0, {("m0", 2)})
+    assert session.pull({"subject": "m0"}).pulled == 1
+    assert delete_locally(session, 1, 3).approved == 1
+    assert troubles(session.doctor()) == {}
+
+
+@each
+def test_a_missing_outbound_schema_is_named(labs):
+    """Who drops it drops outbound's protection; the errors say so, and repair works once an admin has made it again."""
+    lab_s, lab_l, session = labs
+    schema, is_postgresql = lab_s.outbound_schema, lab_s.server.backend == "postgresql"
+    if is_postgresql:
+        lab_s.server.admin_query(f"DROP SCHEMA {schema} CASCADE")
+        assert troubles(session.doctor()) == {Trouble.OUTBOUND_MISSING: 1}
+    else:
+        damage(lab_s.server, f"DROP DATABASE {schema}")
+        with pytest.raises(errors.SchemaMissing, match=f"{schema}.*link grants"):
+            session.doctor()
+    for act in (session.pull, lambda: session.repair(prompt=False)):
+        with pytest.raises(errors.SchemaMissing, match=f"{schema}.*link grants"):
+            act()
+    lab_s.server.admin_query(f"CREATE SCHEMA {schema}" + (f" AUTHORIZATION {lab_s.link.user}" if is_postgresql else ""))
+    assert session.repair(prompt=False).healthy
+    local, registered, _ = sides(lab_s, lab_l)
+    assert local == registered == M0
+
+
+@each
 def test_rights_that_are_too_wide_come_with_the_statement_that_takes_them_back(labs):
     """An admin runs what the report prints, and the finding is gone."""
     lab_s, _, session = labs

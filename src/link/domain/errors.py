@@ -279,6 +279,26 @@ class TableMissing(LinkError):
 
 
 @error_class
+class SchemaMissing(LinkError):
+    """A schema that Link needs is missing."""
+
+    server: str
+    schema: str
+
+    def what(self) -> str:
+        return f"Schema {self.schema} is missing on {self.server}."
+
+    def standing(self) -> str:
+        return "What was not committed was rolled back."
+
+    def advice(self) -> str:
+        return (
+            "Check the name (LINK_OUTBOUND for outbound). Where it was dropped, an admin makes it again as `python -m link"
+            " grants` prints it; repair() then makes outbound again, and registers the local rows."
+        )
+
+
+@error_class
 class DeclarationChanged(LinkError):
     """A table is not declared any more as it was when it was linked."""
 

@@ -67,6 +67,7 @@ class Trouble(Enum):
     TRANSFER_LONG = "transfer under way for long"
     DECISION_UNKNOWN = "decisions here about transfers that the source does not know"
     DECISION_MISSING = "transfers of registered rows that the local server has not decided"
+    JOURNAL = "registered under transfers that the journal has lost"
     NOT_LINKED = "no local table yet"
     LOCAL_TABLE_MISSING = "the local table is gone"
     SOURCE_TABLE_MISSING = "the source table cannot be read"
@@ -137,6 +138,7 @@ REMEDIES: dict[Trouble, Remedy] = {
         Cure.LEAVE,
         "nothing more: the local side seems to come from a backup; the findings above say what that did",
     ),
+    Trouble.JOURNAL: Remedy(Weight.TO_DO, Cure.MEND),
     Trouble.NOT_LINKED: Remedy(Weight.NOTE, Cure.LEAVE, "the first use of the class makes it"),
     Trouble.LOCAL_TABLE_MISSING: Remedy(
         Weight.TO_DO,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
-from link.adapters.datajoint import backups, catalog, claiming, grants, linking, rights, snapshot, structure
+from link.adapters.datajoint import backups, catalog, claiming, grants, journal, linking, rights, snapshot, structure
 from link.adapters.datajoint.dialect import dialect
 from link.adapters.datajoint.driver import encryption
 from link.adapters.datajoint.layout import HELD, JOURNAL, LAYOUT, TRANSFER, OutboundNames
@@ -66,6 +66,7 @@ class DataJointPremises:
         with claiming.waiting(session, entity), set_up_alone(session):
             claiming.make_again(session, entity, mine)
         claiming.claim(session, entity, mine)
+        journal.enter_again(session, OutboundNames.of(entity.master), mine.link, self.version)
         with claiming.waiting(session, entity), set_up_alone(session):
             for fault in structure.foreign_key_faults(session, OutboundNames.of(entity.master), entity.master):
                 _mend(session, entity, fault)
@@ -164,6 +165,7 @@ class _Place:
                 f"role {role} may delete from the source" for role in grants.left_out(session, names, master)
             ],
             Trouble.GRANT_TOO_WIDE: rights.too_wide(session, names, master),
+            Trouble.JOURNAL: self._lost_transfers(),
             Trouble.OUTBOUND_SHARED: self._shared(),
             Trouble.VERSION: self._versions(version),
         }
@@ -176,6 +178,10 @@ class _Place:
     def _told(self, fault: structure.KeyFault) -> str:
         statements = structure.foreign_key_statements(self.session, fault, self.entity.master)
         return "\n".join([fault.detail, *(f"{statement.replace('%%', '%')};" for statement in statements)])
+
+    def _lost_transfers(self) -> list[str]:
+        transfers, rows = journal.lost_transfers(self.session, self.names)
+        return [f"{rows} rows under {transfers} transfers"] if transfers else []
 
     def _shared(self) -> list[str]:
         session = self.session

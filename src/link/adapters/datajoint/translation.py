@@ -14,6 +14,7 @@ from link.domain.errors import (
     LinkError,
     PacketTooLarge,
     PrivilegeMissing,
+    SchemaMissing,
     ServerRefused,
     TableMissing,
     error_class,
@@ -87,6 +88,7 @@ MYSQL_ACCESS = {1044, 1045, 1142, 1143, 1370}
 _DENIED = re.compile(r"(schema|database|table|relation|view) ([`'\"\w~#.]+)")
 MYSQL_PACKET = {1153}
 MYSQL_NO_TABLE = 1146
+MYSQL_NO_SCHEMA = 1049
 
 
 def translate(error: Exception, session: Session, statement: str) -> Exception:
@@ -114,6 +116,8 @@ def _postgresql(error: Exception, session: Session, statement: str) -> Exception
         return _privilege(error, session, statement)
     if code == "42P01":
         return TableMissing(server=session.server, detail=_brief(error))
+    if code == "3F000":
+        return SchemaMissing(server=session.server, schema=_named(error, session))
     return _refused(error, session, code, POSTGRESQL.get(code, POSTGRESQL.get(code[:2], Refusal.OTHER)))
 
 
@@ -133,9 +137,17 @@ def _mysql(error: Exception, session: Session, statement: str) -> Exception:
 def _mysql_refusal(error: Exception, session: Session, code: int) -> Exception:
     if code == MYSQL_NO_TABLE:
         return TableMissing(server=session.server, detail=_brief(error))
+    if code == MYSQL_NO_SCHEMA:
+        return SchemaMissing(server=session.server, schema=_named(error, session))
     if code in MYSQL_PACKET:
         return PacketTooLarge(server=session.server, setting="max_allowed_packet", limit="too small for it")
     return _refused(error, session, str(code), MYSQL.get(code, Refusal.OTHER))
+
+
+def _named(error: Exception, session: Session) -> str:
+    """Return the first name that the server's words quote."""
+    found = re.search(r"['\"`]([^'\"`]+)['\"`]", _brief(error))
+    return found.group(1) if found else session.schema
 
 
 def _lost(error: Exception, session: Session) -> ConnectionLost:
