@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 
 import datajoint as dj
 import numpy as np
@@ -14,8 +15,9 @@ from stored import collect, names_in
 from test_objects import both, files, labs, one  # noqa: F401
 
 from link import errors
+from link.__main__ import main
 from link.adapters.datajoint import source
-from link.infrastructure import progress
+from link.infrastructure import naming, progress
 
 
 class Trace(SchemaCodec):
@@ -297,8 +299,8 @@ def _facts(labs, table, columns):  # noqa: F811
 
 
 @one
-def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs):  # noqa: F811
-    """A part's object that is gone is named with the part's key; a store that is gone is one error."""
+def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs, monkeypatch, capsys):  # noqa: F811
+    """A part's object that is gone is named with the part's key, a store that is gone is one error; the command exits with 1."""
     fill(labs)
     shot = labs.linked()
     shot.pull()
@@ -309,9 +311,15 @@ def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs):  # noqa: F811
         assert [(fault.table, dict(fault.key)) for fault in faults] == [
             ("shot__cell", {"shot": "0", "day": "2024/01:01", "cell": "1"})
         ][:count]
+    monkeypatch.setattr(naming, "linked_class", lambda _: shot)
+    monkeypatch.setattr(sys, "argv", ["link", "verify", "--deep", "my_links:Shot"])
+    assert main() == 1
+    assert "by their contents, 1 missing" in capsys.readouterr().out
     shutil.rmtree(labs.ours)
     with pytest.raises(errors.StoreNotAccessible, match="'kept' of the local side cannot be read"):
         shot.verify()
+    assert main() == 1
+    assert "cannot be read" in capsys.readouterr().err
 
 
 @one
