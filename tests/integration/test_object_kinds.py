@@ -180,6 +180,34 @@ def test_a_file_of_the_users_own_is_never_overwritten(labs):  # noqa: F811
 
 
 @one
+def test_an_empty_folder_comes_along(labs):  # noqa: F811
+    """It is made locally; where a garbage collection has taken it away, as those do, nothing is missing."""
+    table, folder = fill(labs), labs.theirs.parent / "empty"
+    folder.mkdir()
+    labs.source.insert(table, {"shot": 5, "day": "none"}, many=str(folder))
+    shot = labs.linked()
+    assert shot.pull().pulled == 4
+    (path,) = labs.ours.glob("**/shot=5/*/many_*[!n]")
+    assert path.is_dir()
+    path.rmdir()
+    assert shot.verify(deep=True).healthy
+
+
+@one
+def test_a_local_store_that_is_not_there_is_not_made(labs):  # noqa: F811
+    """It may be a disk that is not mounted: the pull is refused before anything is registered."""
+    fill(labs)
+    shot = labs.linked()
+    assert shot.pull("shot = 9").pulled == 1
+    shutil.rmtree(labs.ours)
+    with pytest.raises(errors.StoreNotAccessible, match=str(labs.ours)):
+        shot.pull()
+    assert not labs.ours.exists()
+    labs.ours.mkdir()
+    assert shot.pull().pulled == 2
+
+
+@one
 @pytest.mark.parametrize("harm", ["array cut", "file gone", "file grown", "folder gone"])
 def test_wrong_files_and_folders_are_noticed(labs, harm):  # noqa: F811
     """An array that is too short for its shape, a folder without one of its files or with a longer one, a folder that is gone."""

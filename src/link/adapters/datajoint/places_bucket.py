@@ -131,6 +131,9 @@ class BucketPlace:
             raise
         return True
 
+    def make_folder(self, path: str) -> None:
+        """There is nothing to do: an object store has no folders."""
+
     def secure(self, path: str) -> None:
         """There is nothing to do: object stores answer when they have an object for good."""
 
