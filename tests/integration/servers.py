@@ -66,7 +66,11 @@ class Daemon:
         options += [f"--tmpdir={self.folder}"]  # a server that starts clears its own of temporary tables, anybody's
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*self._server(), *options, *self._extra()], stdout=log, stderr=log, cwd=self.folder
+                [*self._server(), *options, *self._extra()],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                restore_signals=False,  # a file that may not grow is an error then, as on a full disk, not a signal
             )
         self._wait()
         return first
@@ -77,9 +81,7 @@ class Daemon:
         return [str(mysql_folder() / "mysqld"), "--no-defaults", *_as_user("root", self.folder)]
 
     def _extra(self):
-        if self.product is Product.MARIADB:  # one that starts removes the temporary files of all others in a shared folder
-            return [f"--tmpdir={self.folder}"]
-        return ["--secure-file-priv=NULL", "--mysqlx=OFF"]
+        return [] if self.product is Product.MARIADB else ["--secure-file-priv=NULL", "--mysqlx=OFF"]
 
     def _initialise(self):
         data = f"--datadir={self.folder / 'data'}"

@@ -123,6 +123,19 @@ def test_a_link_that_is_pointed_elsewhere_is_refused(lab_s, lab_l, link, declare
 
 
 @two_products
+def test_wrong_settings_at_first_use_can_be_put_right(lab_s, lab_l, link, declared, connect):
+    """Before anything was pulled, a link that named a wrong outbound schema takes the right one."""
+    wrong = link(lab_s, lab_l, outbound="nowhere_to_be_found")
+    with pytest.raises(errors.LinkError, match="nowhere_to_be_found"):
+        wrong.pull()
+    session = link(lab_s, lab_l)
+    assert session.pull().pulled == 3
+    with pytest.raises(errors.LinkError, match="nowhere_to_be_found"):
+        wrong.pull()
+    assert session.pull().already_local == 3
+
+
+@two_products
 def test_a_table_of_the_users_own_is_not_taken_over(lab_s, lab_l, link, declared, connect):
     """A local table of the same name, with rows or other columns, is refused by name and left as it is."""
     own = dj.Schema(lab_l.local_schema, connection=connect(lab_l, lab_l.user))

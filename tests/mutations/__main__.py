@@ -1,10 +1,12 @@
 """`uv run python tests/mutations [WORD …]`: break the protocol in every known way, or in those whose names have a word.
 
-Without words it writes the table into docs/reliability.md. Ends with 1 where a mutant was not noticed.
+What notices each is kept in results.json; the table in docs/reliability.md is written once every mutant is noticed. Ends with 1
+where one of those tried was not.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -15,17 +17,23 @@ from mutants import MUTANTS
 
 import report
 
-words = sys.argv[1:]
-chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
-rows, missed = [], []
-for mutant in chosen:
-    start = time.monotonic()
-    found = noticed(mutant)
-    print(f"{mutant.name}: {found or 'NOT NOTICED'} ({time.monotonic() - start:.0f} s)", flush=True)
-    rows.append([mutant.name, mutant.why, f"{found}".replace("|", "\\|")])
-    if found is None:
-        missed.append(mutant.name)
-print(f"{len(chosen)} mutants, {len(missed)} not noticed {missed or ''}")
-if not words and not missed:
-    report.write("mutations", report.table(["mutation", "why it is wrong", "noticed by"], rows))
-sys.exit(bool(missed))
+RESULTS = Path(__file__).parent / "results.json"
+
+
+def main(words):
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    results = json.loads(RESULTS.read_text()) if words and RESULTS.exists() else {}
+    for mutant in chosen:
+        start = time.monotonic()
+        results[mutant.name] = noticed(mutant)
+        print(f"{mutant.name}: {results[mutant.name] or 'NOT NOTICED'} ({time.monotonic() - start:.0f} s)", flush=True)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    missed = [mutant.name for mutant in chosen if results[mutant.name] is None]
+    print(f"{len(chosen)} mutants, {len(missed)} not noticed {missed or ''}")
+    rows = [[mutant.name, mutant.why, f"{results.get(mutant.name) or ''}".replace("|", "\\|")] for mutant in MUTANTS]
+    if all(found for *_, found in rows):
+        report.write("mutations", report.table(["mutation", "why it is wrong", "noticed by"], rows))
+    return bool(missed)
+
+
+sys.exit(main(sys.argv[1:]))

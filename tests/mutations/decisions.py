@@ -79,8 +79,17 @@ DECISIONS = [
         "a pull's transfer is closed while its rows are not local yet, so that they seem to be lost",
         (
             f"{USE_CASES}/pull.py",
-            "        if chunk.keys and not unfit:\n            ports.local.commit_pull",
-            "        ports.outbound.close(transfer)\n        if chunk.keys and not unfit:\n            ports.local.commit_pull",
+            "        if fits:\n            ports.local.commit_pull",
+            "        ports.outbound.close(transfer)\n        if fits:\n            ports.local.commit_pull",
+        ),
+    ),
+    in_memory(
+        "closed without a decision",
+        "a chunk of nothing leaves no record, and the local server passes for a backup from then on",
+        (
+            f"{USE_CASES}/pull.py",
+            "Outcome.DONE if fits else ports.local.abandon(transfer)",
+            "ports.local.abandon(transfer) if unfit else Outcome.DONE",
         ),
     ),
     in_memory(

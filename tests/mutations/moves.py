@@ -46,8 +46,8 @@ MOVES = [
         "a chunk with values that the local server cannot hold is closed as if it were done, and stays registered",
         (
             f"{USE_CASES}/pull.py",
-            "finish(ports, transfer, ports.local.abandon(transfer) if unfit else Outcome.DONE)",
-            "finish(ports, transfer, Outcome.DONE)",
+            "Outcome.DONE if fits else ports.local.abandon(transfer)",
+            "Outcome.DONE if fits or unfit else ports.local.abandon(transfer)",
         ),
     ),
     in_memory(

@@ -642,7 +642,10 @@ class Busy(LinkError):
         return f"{self.what_is_busy} is busy with a transfer of {self.who}, open since {self.since}{keys}."
 
     def advice(self) -> str:
-        return "Call again when it is through; if its process has died, calling again finishes or undoes it."
+        return (
+            "Call again when it is through; if its process has died, calling again finishes or undoes it."
+            " Where nobody is at work, doctor() says why."
+        )
 
 
 @error_class

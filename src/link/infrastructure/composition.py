@@ -193,7 +193,7 @@ class LinkOperations:
         with Run.begin(self.config, self.chunk) as run:
             linked = run.linked()
             entity = run.entity(linked, copying=copying)
-            run.refuse_elsewhere(linked, entity)
+            run.follow(linked, entity)
             kind = claiming.claim(run.source.session, entity, run.claim(linked))
             backups.refuse_behind(run.source.session, run.local.session, linked)
             if copying:

@@ -142,10 +142,11 @@ class Run:
             return linked.source
         return now if copying else linked.source
 
-    def refuse_elsewhere(self, linked: linking.Linked, entity: EntityModel) -> None:
+    def follow(self, linked: linking.Linked, entity: EntityModel) -> None:
         """Raise `LinkedElsewhere` where the code names another source or outbound than the table was linked with.
 
-        A host may be called otherwise from day to day; it is another one where its outbound knows nothing of this link.
+        A host may be called otherwise from day to day; it is another one where its outbound knows nothing of this link. A
+        link that has never moved anything follows the code: its first settings may have been wrong.
         """
         origin, outbound = self.origin(entity), self.config.outbound_schema
         host, _, table = origin.partition("/")
@@ -153,6 +154,9 @@ class Run:
         names = layout.OutboundNames.of(entity.master)
         is_known = host == was_host or claiming.read_entry(self.source.session, names) is not None
         if is_known and (table, outbound) == (was_table, linked.outbound):
+            return
+        if table == was_table and linking.is_unused(self.local.session, linked):
+            linking.move(self.local.session, linked, origin, outbound)
             return
         linked_to, wanted = f"{linked.origin} with outbound {linked.outbound}", f"{origin} with outbound {outbound}"
         raise LinkedElsewhere(table=f"{self.local.session.schema}.{linked.table}", linked_to=linked_to, wanted=wanted)

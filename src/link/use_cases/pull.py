@@ -117,13 +117,18 @@ def _take(ports: Ports, keys: Keys, plan: Plan, tally: _Tally) -> None:
 
 
 def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
-    """Move one chunk: register, commit locally (the point of decision), close."""
+    """Move one chunk: register, commit locally (the point of decision), close.
+
+    What is closed is decided, so that a local server that has no decision of the last transfer is known to be a backup: a
+    chunk of nothing, whose rows others have taken, is abandoned like one that does not fit.
+    """
     transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
     unfit: Sequence[tuple[int, ValueNotRepresentable]] = ()
     try:
         chunk = ports.outbound.register(transfer, fresh, lost)
         unfit = ports.local.unfit(chunk) if chunk.keys else ()
-        if chunk.keys and not unfit:
+        fits = bool(chunk.keys) and not unfit
+        if fits:
             ports.local.commit_pull(transfer, ports.objects.bring(transfer, chunk))
     except Exception as error:
         if settle_failure(ports, transfer) is None:
@@ -132,7 +137,7 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
                 return
             raise
     else:
-        finish(ports, transfer, ports.local.abandon(transfer) if unfit else Outcome.DONE)
+        finish(ports, transfer, Outcome.DONE if fits else ports.local.abandon(transfer))
     tally.busy += len(fresh) + len(lost) - len(chunk.keys)
     if unfit:
         _without_unfit(ports, chunk.keys, unfit, tally)

@@ -276,5 +276,5 @@ class VerifyResult:
     __repr__ = __str__
 
 
-WHOLE_AGAIN = "put the object back at its path from a backup, or delete() the rows and pull() them again"
+WHOLE_AGAIN = "put the object back at its path from a backup; or remove what is there, delete() the rows and pull() them again"
 """What to do about an object that is wrong."""

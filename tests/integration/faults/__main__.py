@@ -22,10 +22,13 @@ import servers
 from kinds import KINDS
 from points import explore
 from servers import Product
-from stage import OPERATIONS, Stage, Violation
+from stage import Stage
+from states import OPERATIONS
 from storm import storm
+from watch import Violation
 
 import report
+from link import errors
 
 CALLS = 10
 """How many calls each process of lab L makes in a storm."""
@@ -86,7 +89,7 @@ def weathered(pair, options, found):
         stage.restore("pull")
         try:
             told, seen = storm(stage, seed, CALLS)
-        except Violation as problem:
+        except (Violation, errors.LinkError) as problem:
             bad.append(f"seed {seed}: {problem}")
             continue
         total, looks = total + told, looks + seen

@@ -20,13 +20,17 @@ def _meanwhile(stage, call, at, act):
     def before(*_):
         nonlocal count
         count += 1
-        stage.look()
+        after()
         if count == at:
             threads.append(threading.Thread(target=act, args=(stage,)))
             threads[0].start()
             threads[0].join(PATIENCE)
 
-    with at_statements(before, lambda *_: stage.look()):
+    def after(*_):
+        if count >= at:
+            stage.look()
+
+    with at_statements(before, after):
         stage.attempt(call)
     for thread in threads:
         thread.join()

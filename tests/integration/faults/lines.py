@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from linked import TIMEOUT
 from sessions import Owner
-from stage import TIMEOUT
 
 
 def _on_the_line(stage, call, at, act):

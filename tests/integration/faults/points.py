@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from attrs import define, field
-from stage import OPERATIONS, Violation
+from states import OPERATIONS
+from watch import Violation
 
 
 @define
@@ -16,7 +17,10 @@ class Tally:
 
 
 def explore(stage, kind, operation, *, step=1, first=1):
-    """Let the fault happen before every `step`-th statement of the operation, from `first` on."""
+    """Let the fault happen before every `step`-th statement of the operation, from `first` on.
+
+    Up to the fault all goes as it went when the stage was made, and was watched.
+    """
     tally = Tally()
     at = first
     while True:

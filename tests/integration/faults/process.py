@@ -78,8 +78,8 @@ def _killed(stage, call, at, last):
             child.end()
             return False
         if number < at:
-            stage.look()
             child.go()
+    stage.look()
     last(child)
     child.kill()
     child.end()

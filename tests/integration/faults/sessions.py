@@ -14,17 +14,25 @@ class Owner:
         self.stage, self.count, self.connections, self.current = stage, 0, {}, None
 
     def run(self, call, at, act):
-        """Run `call`; before its statement number `at` let `act` happen. Return whether there was such a statement."""
+        """Run `call`; before its statement number `at` let `act` happen. Return whether there was such a statement.
+
+        From there on Link's operation is watched.
+        """
 
         def before(connection, _statement):
             self.count, self.current = self.count + 1, connection
             if connection is not None:
                 self.connections[connection.conn_info["port"]] = connection
-            self.stage.look()
             if self.count == at:
+                self.stage.look()
                 act()
+                self.stage.look()
 
-        with at_statements(before, lambda *_: self.stage.look()):
+        def after(_connection, statement):
+            if self.count >= at:
+                self.stage.look_after(statement)
+
+        with at_statements(before, after):
             self.stage.attempt(call)
         return self.count >= at
 

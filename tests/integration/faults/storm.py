@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 import psycopg2
 import pymysql
 from hooks import at_statements
+from watch import FALSE_ALARMS
 
 from link import errors
 
@@ -228,6 +229,8 @@ def _calls(stage, gate, make, draw, calls):
             else:
                 call()
             told[make.__name__] += 1
+        except FALSE_ALARMS as error:
+            told[f"UNEXPECTED {make.__name__}: {error!r}"] += 1
         except errors.LinkError as error:
             told[f"{make.__name__}: {type(error).__name__} {getattr(error, 'code', '')}".rstrip()] += 1
         except (psycopg2.Error, pymysql.Error):

@@ -112,6 +112,8 @@ class Linked:
             return f"masters and parts of two versions: {torn}"
         self.strays &= world.local.keys()
         self.made_up = {key for key in self.made_up if world.local.get(key) == ("mine",)}
+        if undecided := {entry for entry in world.journal if self._is_closed(entry)} - world.decisions.keys():
+            return f"closed without a decision: {undecided}"
         if restored:
             return None
         if lonely := world.local.keys() - world.outbound.keys() - self.made_up:
@@ -119,6 +121,10 @@ class Linked:
         states = {key: classify(world.evidence(key)) for key in self.keys}
         wrong = {key: state.value for key, state in states.items() if isinstance(state, Inconsistency)}
         return f"inconsistent: {wrong}" if wrong else None
+
+    def _is_closed(self, transfer):
+        entry = self.world.journal[transfer]
+        return entry.link == self.name and not entry.is_open
 
     def unsettled(self, *, restored):
         """Say which entities are stuck, once everybody is dead and one more recovery, refresh and pull have run."""

@@ -98,6 +98,15 @@ def _refuse_strangers(session: Session, entity: EntityModel) -> None:
             raise LocalTableExists(table=f"{session.schema}.{table.name}")
 
 
+def is_unused(session: Session, linked: Linked) -> bool:
+    """Whether the link has never moved a row: it has decided nothing, and its table is empty."""
+    speech = dialect(session)
+    decided = session.query(
+        f"SELECT 1 FROM {session.table(layout.DECISIONS)} WHERE link = {speech.uuid} LIMIT 1", (speech.id(linked.link),)
+    )
+    return not decided and not session.query(f"SELECT 1 FROM {session.table(linked.table)} LIMIT 1")
+
+
 def move(session: Session, linked: Linked, origin: str, outbound: str) -> None:
     """Enter that source and outbound are called otherwise now."""
     session.query(
