@@ -284,7 +284,18 @@ class Contract:
         with pytest.raises(errors.KeyConflict):
             ports.local.commit_pull(transfer, chunk)
         finish(ports, transfer, ports.local.abandon(transfer))
-        assert (bench.local(), bench.registered()) == ({A, C}, {A, C})
+        assert (bench.local(), bench.registered()) == ({A, C}, {A, B, C})
+
+    def test_a_pull_that_is_undone_keeps_what_it_has_not_registered(self, bench, ports):
+        """Rows that were lost locally stay registered, so that lab S cannot delete them before the next pull brings them."""
+        pull(ports, bench.chosen(A, B))
+        bench.lose(A)
+        transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
+        assert {*ports.outbound.register(transfer, [C], [A]).keys} == {A, C}
+        assert finish(ports, transfer, ports.local.abandon(transfer)).released == 1
+        assert (bench.local(), bench.registered()) == ({B}, {A, B})
+        assert pull(ports).pulled == 2
+        assert bench.local() == {A, B, C}
 
     def test_a_transfer_that_came_to_nothing_is_closed(self, bench, ports):
         """A chunk whose keys are all gone by the time they are registered has no decision, and nothing stays open."""

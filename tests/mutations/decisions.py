@@ -34,8 +34,8 @@ DECISIONS = [
         "a pull takes a lost row that another transfer is at work on",
         (
             f"{MEMORY}/source.py",
-            "if key in world.outbound and self._is_settled(key) and key not",
-            "if key in world.outbound and key not",
+            "if self._is_settled(key) and key not in flagged and key not in taken",
+            "if key not in flagged and key not in taken",
         ),
     ),
     in_memory(

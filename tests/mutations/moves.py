@@ -105,7 +105,7 @@ MOVES = [
     in_memory(
         "approved rows are taken again",
         "a row that lab S may delete any moment is copied",
-        (f"{MEMORY}/source.py", "self._is_settled(key) and key not in flagged]", "self._is_settled(key)]"),
+        (f"{MEMORY}/source.py", "if self._is_settled(key) and key not in flagged and", "if self._is_settled(key) and"),
     ),
     in_memory(
         "partial marks",

@@ -50,11 +50,7 @@ STATEMENTS = [
         "SQL: flags before locks",
         "a request that is under way while its registration is given up disappears",
         f"{RACES} {PG}",
-        (
-            f"{SQL}/outbound.py",
-            'mine = chosen.under(transfer, f"NOT {tables.flagged(tables.approved)}", lock=True)',
-            'mine = chosen.under(transfer, f"NOT {tables.flagged(tables.approved)}", lock=False)',
-        ),
+        (f"{SQL}/outbound.py", "lock=True, own=own)", "lock=False, own=own)"),
     ),
     on_servers(
         "SQL: two snapshots",
@@ -175,6 +171,12 @@ STATEMENTS = [
         "a run that was under way when its link ended registers all the same",
         "tests/integration/test_link_end.py -k read_before",
         (f"{SQL}/outbound.py", "        if opened != 1:\n", "        if False:\n"),
+    ),
+    on_servers(
+        "SQL: lost rows are released",
+        "a pull that is undone gives up rows that an earlier one has registered, and lab S may delete them",
+        "tests/integration/test_contract.py -k 'TestServers and undone_keeps'",
+        (f"{SQL}/outbound.py", "lock=True, own=own)", "lock=True)"),
     ),
     on_servers(
         "SQL: repair without a hold",

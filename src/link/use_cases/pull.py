@@ -116,11 +116,12 @@ def _take(ports: Ports, keys: Keys, plan: Plan, tally: _Tally) -> None:
         _transfer(ports, fresh, again, tally)
 
 
-def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
+def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally, *, again: bool = False) -> None:
     """Move one chunk: register, commit locally (the point of decision), close.
 
     What is closed is decided, so that a local server that has no decision of the last transfer is known to be a backup: a
-    chunk of nothing, whose rows others have taken, is abandoned like one that does not fit.
+    chunk of nothing, whose rows others have taken, is abandoned like one that does not fit. Lost rows that another run has
+    brought back meanwhile are left out of a second try. Keys may be both fresh and lost, where one cannot know which.
     """
     transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
     unfit: Sequence[tuple[int, ValueNotRepresentable]] = ()
@@ -132,33 +133,30 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
             ports.local.commit_pull(transfer, ports.objects.bring(transfer, chunk))
     except Exception as error:
         if settle_failure(ports, transfer) is None:
-            if isinstance(error, KeyConflict) and lost:
-                _without_returned(ports, fresh, lost, tally)
-                return
-            raise
+            if not isinstance(error, KeyConflict) or not lost:
+                raise
+            returned = set(ports.local.present(lost))
+            if again and not returned:
+                raise
+            tally.already_local += len(returned)
+            rest, known = [key for position, key in enumerate(lost) if position not in returned], {*lost}
+            _transfer(ports, [*(key for key in fresh if key not in known), *rest], rest, tally, again=True)
+            return
     else:
         finish(ports, transfer, Outcome.DONE if fits else ports.local.abandon(transfer))
-    tally.busy += len(fresh) + len(lost) - len(chunk.keys)
+    tally.busy += len({*fresh, *lost}) - len(chunk.keys)
     if unfit:
-        _without_unfit(ports, chunk.keys, unfit, tally)
+        _without_unfit(ports, chunk.keys, lost, unfit, tally)
     else:
         tally.pulled += len(chunk.keys)
 
 
-def _without_unfit(ports: Ports, keys: Keys, unfit: Sequence[tuple[int, ValueNotRepresentable]], tally: _Tally) -> None:
-    """Move a chunk again, without the entities that the local server cannot hold; its undone transfer has released all."""
+def _without_unfit(
+    ports: Ports, keys: Keys, lost: Keys, unfit: Sequence[tuple[int, ValueNotRepresentable]], tally: _Tally
+) -> None:
+    """Move a chunk again, without the entities that the local server cannot hold; what was fresh in it is so again."""
     tally.not_representable += [fault for _, fault in unfit]
-    left_out = {position for position, _ in unfit}
-    rest = [key for position, key in enumerate(keys) if position not in left_out]
+    left_out = {keys[position] for position, _ in unfit}
+    rest = [key for key in keys if key not in left_out]
     if rest:
-        _transfer(ports, rest, (), tally)
-
-
-def _without_returned(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally) -> None:
-    """Move a chunk again, without the lost rows that another run has brought back meanwhile.
-
-    The transfer that failed has released the others, so they are fresh now, and there is no third time.
-    """
-    returned = set(ports.local.present(lost))
-    tally.already_local += len(returned)
-    _transfer(ports, [*fresh, *(key for position, key in enumerate(lost) if position not in returned)], (), tally)
+        _transfer(ports, rest, [key for key in lost if key not in left_out], tally)

@@ -137,8 +137,12 @@ class Linked:
         allowed = {*SETTLED, State.LOCAL_ONLY, Inconsistency.APPROVED_BUT_LOCAL} if restored else SETTLED
         stuck = {key: state for key in self.keys if (state := classify(self.world.evidence(key))) not in allowed}
         stuck = {key: state for key, state in stuck.items() if not (state is State.LOCAL_ONLY and key in self.made_up)}
-        stuck = {key: state for key, state in stuck.items() if not (state is State.IDLE and key in self.world.unfit)}
+        stuck = {key: state for key, state in stuck.items() if not (state in UNFIT and key in self.world.unfit)}
         return f"stuck: {stuck}" if stuck else None
+
+
+UNFIT = {State.IDLE, State.LOST_LOCALLY}
+"""Where an entity that the local server cannot hold stays."""
 
 
 class Actor:

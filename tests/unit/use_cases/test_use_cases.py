@@ -118,7 +118,7 @@ def test_the_same_seed_is_the_same_history():
 
 
 def test_what_the_local_server_cannot_hold_is_left_out_of_its_chunk(world):
-    """Such entities are named and neither local nor registered, the others of their chunk arrive, a lost one too."""
+    """Such entities are named, not local, and not registered unless they were; the others of their chunk arrive, a lost one too."""
     pull(Run(world).ports(), [KEYS[0]])
     world.lose(KEYS[0])
     world.unfit = {KEYS[1]}
@@ -130,4 +130,4 @@ def test_what_the_local_server_cannot_hold_is_left_out_of_its_chunk(world):
     world.unfit = {KEYS[0]}
     world.lose(KEYS[0])
     assert [fault.key for fault in pull(Run(world).ports()).not_representable] == [{"key0": "a"}]
-    assert set(world.local) == set(world.outbound) == {KEYS[1], KEYS[2]}
+    assert (set(world.local), set(world.outbound)) == ({KEYS[1], KEYS[2]}, set(KEYS))

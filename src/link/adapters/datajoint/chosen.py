@@ -60,10 +60,15 @@ class Chosen:
         )
         return [int(row[0]) for row in found]
 
-    def under(self, transfer: Transfer, condition: str = "TRUE", *, lock: bool) -> list[int]:
-        """Return the positions of the registrations under `transfer` that meet `condition`, and lock them if so asked."""
+    def under(self, transfer: Transfer, condition: str = "TRUE", *, lock: bool, own: bool = False) -> list[int]:
+        """Return the positions of the registrations under `transfer` that meet `condition`, and lock them if so asked.
+
+        `own` leaves out those that an earlier transfer has registered.
+        """
         speech = dialect(self.tables.session)
-        return self.registered(f"o.{TRANSFER} = {speech.uuid} AND {condition}", (speech.id(transfer.id),), lock=lock)
+        marks = [TRANSFER, HELD] if own else [TRANSFER]
+        same = " AND ".join(f"o.{mark} = {speech.uuid}" for mark in marks)
+        return self.registered(f"{same} AND {condition}", [speech.id(transfer.id)] * len(marks), lock=lock)
 
     # ---- changes
 

@@ -154,7 +154,10 @@ class DataJointOutbound:
         return len(found) == 1
 
     def give_up(self, transfer: Transfer, keys: Keys) -> Settled | None:
-        """Take the registrations of `keys` away, or do nothing where the transfer is closed already."""
+        """Take the registrations of `keys` away, or do nothing where the transfer is closed already.
+
+        A pull that is undone leaves what it has not registered itself: rows that were lost locally wait for the next one.
+        """
         return self._tried(lambda: self._give_up(self.tables(), transfer, keys))
 
     def _give_up(self, tables: SourceTables, transfer: Transfer, keys: Keys) -> Settled | None:
@@ -162,7 +165,8 @@ class DataJointOutbound:
             if not self._is_open(tables, transfer):
                 return None
             chosen = Chosen(tables=tables, keys=keys)
-            mine = chosen.under(transfer, f"NOT {tables.flagged(tables.approved)}", lock=True) if keys else []
+            own, condition = transfer.operation is Operation.PULL, f"NOT {tables.flagged(tables.approved)}"
+            mine = chosen.under(transfer, condition, lock=True, own=own) if keys else []
             return self._settle(tables, chosen.some(mine)) if mine else Settled()
 
     def _settle(self, tables: SourceTables, mine: Chosen) -> Settled:

@@ -9,7 +9,7 @@ from attrs import define
 
 from link.adapters.in_memory.steps import Steps, first_after
 from link.adapters.in_memory.world import Entry, Registration
-from link.domain.transfers import OpenTransfer
+from link.domain.transfers import OpenTransfer, Operation
 from link.use_cases.ports import Chunk, Page, Settled, SourceEvidence
 
 if TYPE_CHECKING:
@@ -90,11 +90,14 @@ class InMemoryOutbound(Steps):
             self._open(transfer)
             world = self.world
             taken = [key for key in fresh if key in world.source and key not in world.outbound]
+            world.outbound.update({key: Registration(transfer.id) for key in taken})
             flagged = world.requested | world.approved
-            lost = [key for key in lost if key in world.source]
-            taken += [key for key in lost if key in world.outbound and self._is_settled(key) and key not in flagged]
-            for key in taken:
-                world.outbound[key] = Registration(transfer.id)
+            lost = [key for key in lost if key in world.source and key in world.outbound]
+            again = [key for key in lost if self._is_settled(key) and key not in flagged and key not in taken]
+            for key in again:
+                known = world.outbound[key]
+                world.outbound[key] = Registration(transfer.id, by=known.by if known.held else transfer.id)
+            taken += again
             return Chunk(keys=taken, rows={key: world.source[key] for key in taken})
 
     def _open(self, transfer: Transfer) -> None:
@@ -129,6 +132,8 @@ class InMemoryOutbound(Steps):
             if entry is None or not entry.is_open:
                 return None
             mine = self._under(transfer, keys)
+            if transfer.operation is Operation.PULL:
+                mine = [key for key in mine if self.world.outbound[key].by == transfer.id]
             approved = [key for key in mine if key in self.world.requested and key in self.world.source]
             self.world.approved.update(approved)
             released = [key for key in mine if key not in approved]

@@ -6,7 +6,7 @@ import random
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from link.domain.errors import LinkError, error_class
 from link.domain.states import Evidence
@@ -81,6 +81,8 @@ class Registration:
     """The last transfer that touched it."""
     held: bool = True
     """Whether the guard holds it; that of an approved row does not matter."""
+    by: UUID = field(default=Factory(lambda self: self.transfer, takes_self=True))
+    """The transfer that registered it."""
 
 
 @define
