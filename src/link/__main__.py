@@ -16,12 +16,21 @@ def main() -> int:
     commands.add_parser("demo", help="two private PostgreSQL servers, and the life of a linked table from pull to drop")
     add_arguments(commands.add_parser("grants", help="the least that each account needs, as SQL for the admins of both labs"))
     checked = commands.add_parser("doctor", help="check a link, read-only; exits with 1 where something is wrong")
-    checked.add_argument("table", metavar="MODULE:CLASS", help="the linked class, and the module to import it from")
+    verified = commands.add_parser(
+        "verify", help="check the stored objects of local rows; exits with 1 where something is wrong"
+    )
+    verified.add_argument("--deep", action="store_true", help="read them all and compare contents, not sizes alone")
+    for command in (checked, verified):
+        command.add_argument("table", metavar="MODULE:CLASS", help="the linked class, and the module to import it from")
     given = parser.parse_args()
     try:
         if given.command == "grants":
             return _print_grants(parser, given)
-        return _doctor(given.table) if given.command == "doctor" else _demo()
+        if given.command == "demo":
+            return _demo()
+        return (
+            _checked(given.table, "doctor") if given.command == "doctor" else _checked(given.table, "verify", deep=given.deep)
+        )
     except LinkError as error:
         print(f"The {given.command} cannot run: {error}", file=sys.stderr)
         return 1
@@ -42,10 +51,10 @@ def _demo() -> int:
     return 0
 
 
-def _doctor(table: str) -> int:
+def _checked(table: str, check: str, **options: bool) -> int:
     from link.infrastructure.naming import linked_class  # noqa: PLC0415 - it imports DataJoint
 
-    result = linked_class(table)().doctor()
+    result = getattr(linked_class(table)(), check)(**options)
     print(result)
     return 0 if result.healthy else 1
 

@@ -12,8 +12,14 @@ from pathlib import Path
 import pytest
 from servers import CACHE
 
-VERSIONS = {"0.14": "0.14.10", "0.13": "0.13.8"}
+VERSIONS = {"0.14": "0.14.10", "0.13": "0.13.8", "0.12": "0.12.9"}
 PACKAGES = ["numpy<2", "setuptools<81", "cryptography"]
+SHIM = """
+import collections.abc, numpy
+vars(collections).update((name, getattr(collections.abc, name)) for name in collections.abc.__all__)
+vars(numpy).update(bool=bool, float=float, object=object)
+"""
+"""The names that Python 3.10 and numpy 1.24 took away: with them 0.12, made for Python 3.9 at most, runs on any of today's."""
 HEAD = """
 import os, warnings
 warnings.simplefilter("ignore")
@@ -25,6 +31,7 @@ dj.config["database.user"] = os.environ["LAB_USER"]
 dj.config["database.password"] = os.environ["LAB_PASSWORD"]
 dj.config["safemode"] = False
 dj.config["loglevel"] = "WARNING"
+dj.config["enable_python_native_blobs"] = True
 dj.conn(use_tls=False) if os.environ["LAB_TLS"] == "no" else dj.conn()
 """
 
@@ -86,7 +93,7 @@ def run(script, lab, account, version="0.14", **more):
         **more,
     }
     done = subprocess.run(
-        [str(python(version)), "-c", HEAD + script],
+        [str(python(version)), "-c", (SHIM if version == "0.12" else "") + HEAD + script],
         env=environment,
         capture_output=True,
         text=True,

@@ -174,7 +174,7 @@ def test_a_table_made_without_datajoint_2_arrives(lab_s, source, local):
     lab_s.server.admin_query(LEGACY.format(lab_s.table("legacy")))
     entity = read_entity(source, lab_s.source_schema, "Legacy")
     assert [column.name for column in entity.master.key] == ["lab", "id"]
-    assert "_hidden" not in {column.name for column in entity.master.columns}
+    assert "_hidden" in {column.name for column in entity.master.columns}
     copy(entity, local)
     there = read_entity(local, local.schema, "Legacy").master
     assert there.comment == entity.master.comment

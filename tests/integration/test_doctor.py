@@ -86,8 +86,8 @@ class Session:
     pass
 """)
 
-    def run(name):
-        command = [sys.executable, "-m", "link", "doctor", name]
+    def run(name, command="doctor"):
+        command = [sys.executable, "-m", "link", command, name]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     healthy = run("my_links:Session")
@@ -95,6 +95,8 @@ class Session:
     lab_l.server.query(lab_l.user, f"DELETE FROM {lab_l.table('session__trial')} WHERE session = 1")
     broken = run("my_links:Session")
     assert (broken.returncode, "(subject='m0', session='1')" in broken.stdout) == (1, True)
+    without = run("my_links:Session", "verify")
+    assert (without.returncode, "verified 0 objects" in without.stdout) == (0, True), without.stderr
     missing = run("my_links:nothing")
     assert (missing.returncode, "names no linked class" in missing.stderr) == (1, True)
 

@@ -175,3 +175,21 @@ def test_datajoint_reads_the_copies(pair, lab_s, lab_l, connect, link):
         assert since == dt.timedelta(hours=12, minutes=34, seconds=56.5)
         assert (row.pop("ts").second, row.pop("c").rstrip()) == (0, "ab")
     assert there == here == {"id": 1, "y": 2024, "s": "a,b", "f": 0.5}
+
+
+@pytest.mark.parametrize("source_product", [PG, MYSQL], ids=lambda product: product.value)
+def test_negative_zero_on_mariadb(source_product, connect, link):
+    """It would be stored as 0, so its entity is left out and named; the advice makes it one that arrives."""
+    lab_s, lab_l = make_lab_s(servers.get(source_product, "source")), make_lab_l(servers.get(MARIADB, "local"))
+    table, owner = lab_s.table("mixed"), lab_s.owner
+    lab_s.server.query(owner, f"CREATE TABLE {table} (id int PRIMARY KEY, d double precision, f real)")
+    lab_s.server.query(owner, f"INSERT INTO {table} VALUES (1, '-0', 0), (2, 0, '-0'), (3, 0, '-1.5')")
+    mixed = link(lab_s, lab_l, type("Mixed", (), {}))
+    done = mixed.pull()
+    assert (done.pulled, [(fault.column, fault.value) for fault in done.not_representable]) == (
+        1,
+        [("d", "'-0'"), ("f", "'-0'")],
+    )
+    for column in "df":
+        lab_s.server.query(owner, f"UPDATE {table} SET {column} = 0 WHERE {column} = 0")
+    assert mixed.pull().pulled == 2

@@ -1,4 +1,4 @@
-"""A pipeline that DataJoint 0.13 and 0.14 declared and wrote, linked table by table, reads as it does for a 0.14 user."""
+"""A pipeline that DataJoint 0.12 to 0.14 declared and wrote, linked table by table, reads as it does for their users."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def on(pairs):
 SOURCES = (Product.MARIADB, Product.MYSQL)
 every_pair = on([(source, local) for source in SOURCES for local in Product])
 to_postgresql = on([(source, Product.POSTGRESQL) for source in SOURCES])
+representative = on([(Product.MARIADB, Product.MYSQL), (Product.MYSQL, Product.POSTGRESQL)])
 UNREADABLE = {"Subject": ("subject_uuid",), "Session": ("notes",), "Sorting.Unit": ("unit_uuid",)}
 """What DataJoint 2.3.5 cannot fetch from PostgreSQL: uuids and attached files; compared in SQL."""
 
@@ -58,7 +59,7 @@ class Stars(dj.Codec):
 
 @frozen
 class Pipeline:
-    """Lab S's pipeline, how a 0.14 user sees it, and what its schema consisted of before anybody linked it."""
+    """Lab S's pipeline, how a user of its DataJoint sees it, and what its schema consisted of before anybody linked it."""
 
     lab: LabS
     seen: dict
@@ -78,24 +79,30 @@ def traces(lab):
 
 @pytest.fixture(scope="module")
 def pipelines():
-    """Return a function that has 0.13 and 0.14 make lab S's pipeline on a product's server, once."""
+    """Return a function that has one version declare and another compute lab S's pipeline on a product's server, once."""
     made = {}
 
-    def make(product):
-        if product not in made:
+    def make(product, declares, computes):
+        if (product, declares) not in made:
             lab = make_lab_s(servers.get(product, "source"))
-            legacy.run(legacy_pipeline.DECLARE + legacy_pipeline.WRITE, lab, lab.owner, "0.13")
-            legacy.run(legacy_pipeline.COMPUTE + legacy_pipeline.WRITE_COMPUTED, lab, lab.owner, "0.14")
-            seen = json.loads(legacy.run(legacy_pipeline.SHOW, lab, lab.owner, "0.14"))
-            made[product] = Pipeline(lab, seen, traces(lab))
-        return made[product]
+            compute = legacy_pipeline.COMPUTE + legacy_pipeline.WRITE_COMPUTED + legacy_pipeline.SHOW
+            legacy.run(legacy_pipeline.DECLARE + legacy_pipeline.WRITE, lab, lab.owner, declares)
+            said = legacy.run(compute, lab, lab.owner, computes)
+            seen = json.loads(said.splitlines()[-1])
+            made[product, declares] = Pipeline(lab, seen, traces(lab))
+        return made[product, declares]
 
     return make
 
 
 @pytest.fixture
-def pipeline(pair, pipelines):
-    return pipelines(pair[0])
+def versions():
+    return "0.13", "0.14"
+
+
+@pytest.fixture
+def pipeline(pair, pipelines, versions):
+    return pipelines(pair[0], *versions)
 
 
 @pytest.fixture
@@ -123,6 +130,18 @@ def in_sql(lab, name):
 def test_copies_read_as_at_the_source(pipeline, pair, lab_l, linked, tmp_path, monkeypatch):
     """Every value of every table and every join come out under 2.3.5 as they do for a 0.14 user at the source."""
     monkeypatch.chdir(tmp_path)
+    reads_the_same(pipeline, pair, lab_l, linked)
+
+
+@pytest.mark.parametrize("versions", [("0.12", "0.12")], ids=["0.12"])
+@representative
+def test_copies_read_as_for_0_12(pipeline, pair, lab_l, linked, tmp_path, monkeypatch):
+    """So they do where 0.12 alone declares, writes, computes and reads."""
+    monkeypatch.chdir(tmp_path)
+    reads_the_same(pipeline, pair, lab_l, linked)
+
+
+def reads_the_same(pipeline, pair, lab_l, linked):
     look, unreadable = {}, UNREADABLE if pair[1] is Product.POSTGRESQL else {}
     exec(legacy_pipeline.LOOK, look)
     for name in MASTERS + PARTS:
@@ -164,8 +183,8 @@ GO_ON = (
 number = int(os.environ["NUMBER"])
 assert Session.fetch("session", as_dict=True) and Session.heading["notes"].is_attachment
 assert len((Session & "notes is not null").fetch("notes", download_path=__import__("tempfile").mkdtemp())) > 1
-Session.insert1(dict(subject="m0", session=100 + number, rig=1))
-Session.Trial.insert1(dict(subject="m0", session=100 + number, trial=1, outcome="hit", reaction=0.5, stimulus=np.arange(3)))
+Session.insert1(dict(subject="m0", session=number % 100 + 3, rig=1))
+Session.Trial.insert1(dict(subject="m0", session=number % 100 + 3, trial=1, outcome="hit", reaction=0.5, stimulus=np.arange(3)))
 (Session & dict(subject="m1", session=number)).delete()
 (Subject & dict(subject="m2")).delete()
 try:
@@ -178,14 +197,14 @@ except Exception as error:
 
 @to_postgresql
 def test_older_clients_go_on(lab_s, lab_l, link):
-    """After linking 0.13 and 0.14 read, insert and delete unshared rows with all below them, and are refused on shared ones."""
+    """After linking 0.12 to 0.14 read, insert and delete unshared rows with all below them, and are refused on shared ones."""
     legacy.run(legacy_pipeline.DECLARE + legacy_pipeline.WRITE, lab_s, lab_s.owner)
     session = link(lab_s, lab_l)
     assert session.pull({"subject": "m0"}).pulled == 3
     lab_s.befriend()
-    for number, version in ((1, "0.13"), (2, "0.14")):
+    for number, version in ((1, "0.12"), (2, "0.13"), (65535, "0.14")):
         said = legacy.run(GO_ON, lab_s, lab_s.owner, version, NUMBER=str(number))
-        assert said.startswith("refused")
-    assert (lab_s.count("subject"), lab_s.count("session"), lab_s.count("session__trial")) == (2, 6, 14)
+        assert said.splitlines()[-1].startswith("refused")
+    assert (lab_s.count("subject"), lab_s.count("session"), lab_s.count("session__trial")) == (2, 6, 12)
     assert session.pull().pulled == 3
-    assert (lab_l.count("session"), lab_l.count("session__trial")) == (6, 14)
+    assert (lab_l.count("session"), lab_l.count("session__trial")) == (6, 12)

@@ -129,6 +129,7 @@ def test_the_parts_of_an_upload_that_was_killed_are_removed(labs, monkeypatch): 
     process.wait()
     assert shot.pull("shot > 99").recovered == 1
     assert len(parts()) == 2  # by the clock it could still be somebody's
+    assert labs.gc(dry_run=False)["deleted"] == 0
     labs.forget_flights()
     assert shot.pull("shot > 99").pulled == 0
     assert len(parts()) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 
 import datajoint as dj
 import numpy as np
@@ -14,8 +15,9 @@ from stored import collect, names_in
 from test_objects import both, files, labs, one  # noqa: F401
 
 from link import errors
+from link.__main__ import main
 from link.adapters.datajoint import source
-from link.infrastructure import progress
+from link.infrastructure import naming, progress
 
 
 class Trace(SchemaCodec):
@@ -178,6 +180,34 @@ def test_a_file_of_the_users_own_is_never_overwritten(labs):  # noqa: F811
 
 
 @one
+def test_an_empty_folder_comes_along(labs):  # noqa: F811
+    """It is made locally; where a garbage collection has taken it away, as those do, nothing is missing."""
+    table, folder = fill(labs), labs.theirs.parent / "empty"
+    folder.mkdir()
+    labs.source.insert(table, {"shot": 5, "day": "none"}, many=str(folder))
+    shot = labs.linked()
+    assert shot.pull().pulled == 4
+    (path,) = labs.ours.glob("**/shot=5/*/many_*[!n]")
+    assert path.is_dir()
+    path.rmdir()
+    assert shot.verify(deep=True).healthy
+
+
+@one
+def test_a_local_store_that_is_not_there_is_not_made(labs):  # noqa: F811
+    """It may be a disk that is not mounted: the pull is refused before anything is registered."""
+    fill(labs)
+    shot = labs.linked()
+    assert shot.pull("shot = 9").pulled == 1
+    shutil.rmtree(labs.ours)
+    with pytest.raises(errors.StoreNotAccessible, match=str(labs.ours)):
+        shot.pull()
+    assert not labs.ours.exists()
+    labs.ours.mkdir()
+    assert shot.pull().pulled == 2
+
+
+@one
 @pytest.mark.parametrize("harm", ["array cut", "file gone", "file grown", "folder gone"])
 def test_wrong_files_and_folders_are_noticed(labs, harm):  # noqa: F811
     """An array that is too short for its shape, a folder without one of its files or with a longer one, a folder that is gone."""
@@ -297,8 +327,8 @@ def _facts(labs, table, columns):  # noqa: F811
 
 
 @one
-def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs):  # noqa: F811
-    """A part's object that is gone is named with the part's key; a store that is gone is one error."""
+def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs, monkeypatch, capsys):  # noqa: F811
+    """A part's object that is gone is named with the part's key, a store that is gone is one error; the command exits with 1."""
     fill(labs)
     shot = labs.linked()
     shot.pull()
@@ -309,9 +339,15 @@ def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs):  # noqa: F811
         assert [(fault.table, dict(fault.key)) for fault in faults] == [
             ("shot__cell", {"shot": "0", "day": "2024/01:01", "cell": "1"})
         ][:count]
+    monkeypatch.setattr(naming, "linked_class", lambda _: shot)
+    monkeypatch.setattr(sys, "argv", ["link", "verify", "--deep", "my_links:Shot"])
+    assert main() == 1
+    assert "by their contents, 1 missing" in capsys.readouterr().out
     shutil.rmtree(labs.ours)
     with pytest.raises(errors.StoreNotAccessible, match="'kept' of the local side cannot be read"):
         shot.verify()
+    assert main() == 1
+    assert "cannot be read" in capsys.readouterr().err
 
 
 @one

@@ -193,6 +193,7 @@ def test_a_wrong_object_stops_its_chunk_and_is_named(labs, harm):
     with pytest.raises(kind) as caught:
         shot.pull()
     assert (caught.value.column, caught.value.path) == ("image", path.relative_to(labs.theirs).as_posix())
+    assert "(shot='0')" in str(caught.value)
     assert (len(shot()), labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema)) == (0, 0)
     assert not (labs.ours / path.name).exists()
     assert shot.pull("shot > 0").pulled == 3

@@ -287,6 +287,7 @@ EXAMPLES = int(os.environ.get("LINK_EXAMPLES", "5"))
 """For each pair of servers; more for a longer search, which is then another one each time."""
 
 
+@pytest.mark.timeout(max(300, 20 * EXAMPLES))
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

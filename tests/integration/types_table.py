@@ -77,7 +77,6 @@ SHAPES = {
 """For each shape: the value as PostgreSQL and as the MySQL family show it, and what makes equal values look the same."""
 RAW = {"text": "HEX({0})"}
 """What shows more than that where both servers are MySQL's or both MariaDB's: the bytes in the column's own charset."""
-ZERO = (_float(0.0), _float(-0.0))
 
 
 def contents(lab, table, columns, *, raw):
@@ -179,10 +178,10 @@ def observe(pair, connect, link):
     refused = _refused_values(table, result)
     assert result.pulled + len(result.not_representable) == len(table.cases)
     assert lab_s.count("every_type_outbound", lab_s.outbound_schema) == lab_l.count("every_type") == result.pulled
-    changed = _compare(pair, table, lab_l, refused)
+    _compare(pair, table, lab_l, refused)
     types = _types(lab_l)
     for name, kind in table.columns.items():
-        cells[kind.name] = _cell(kind, types[name], refused.get(name, []), changed.get(name, []))
+        cells[kind.name] = _cell(kind, types[name], refused.get(name, []))
     return cells
 
 
@@ -213,12 +212,11 @@ def _refused_values(table, result):
 
 
 def _compare(pair, table, lab_l, refused):
-    """Compare every value that was not refused; return the labels of those that only became their equal."""
+    """Compare every value that was not refused."""
     same = pair[0] is pair[1]
     source = contents(table.lab, table.place, table.columns, raw=same)
     local = contents(lab_l, lab_l.table("every_type"), table.columns, raw=same)
     left_out = {number for numbers in refused.values() for number in numbers.values()}
-    changed = {}
     for number, row in source.items():
         case = table.cases[number]
         if number not in local:
@@ -229,13 +227,10 @@ def _compare(pair, table, lab_l, refused):
             was, now = row[name], local[number][name]
             if was is None or now is None or was == now:
                 assert was == now, (kind.name, case.value.label, was, now)
-            elif kind.shape == "float" and {_float(was), _float(now)} == set(ZERO):
-                changed[name] = ["-0 becomes 0"]
             else:
                 bring = SHAPES[kind.shape][2]
                 assert not same, (kind.name, case.value.label, was, now)
                 assert bring(was) == bring(now), (kind.name, case.value.label, was, now)
-    return changed
 
 
 def _types(lab_l):
@@ -254,8 +249,8 @@ def _types(lab_l):
     return {name: re.sub(r"(int|year)\((?!1\))\d+\)", r"\1", re.sub(r"^(enum|set)\(.*", r"\1", kind)) for name, kind in found}
 
 
-def _cell(kind, native, refused, changed):
-    said = [f"`{native}`", *changed]
+def _cell(kind, native, refused):
+    said = [f"`{native}`"]
     if refused:
         said.append(f"refused: {', '.join(dict.fromkeys(refused))}")
     return "; ".join(said).replace("|", "\\|")

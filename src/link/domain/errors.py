@@ -533,9 +533,16 @@ class ObjectMissing(LinkError):
     column: str
     store: str
     path: str
+    key: Mapping[str, str] = field(factory=dict)
+    """Of a row that names the object, of the table or of a part."""
+
+    @property
+    def whose(self) -> str:
+        """The column and the row that name the object."""
+        return f"{self.path!r} of column {self.column!r} of {self.table}{f' {_key(self.key)}' if self.key else ''}"
 
     def what(self) -> str:
-        return f"Object {self.path!r} of column {self.column!r} of {self.table} is not in the source's store {self.store!r}."
+        return f"Object {self.whose} is not in the source's store {self.store!r}."
 
     def standing(self) -> str:
         return "The transfer was undone on both servers; earlier chunks of this pull stay."
@@ -553,8 +560,7 @@ class ObjectDamaged(ObjectMissing):
 
     def what(self) -> str:
         return (
-            f"Object {self.path!r} of column {self.column!r} of {self.table} in store {self.store!r} is not what its row says:"
-            f" {self.found} instead of {self.expected}."
+            f"Object {self.whose} in store {self.store!r} is not what its row says: {self.found} instead of {self.expected}."
         )
 
 
@@ -567,7 +573,7 @@ class NotShared(ObjectMissing):
     def what(self) -> str:
         return (
             f"The local store {self.store!r} stands for the source's {self.source_store!r} by reference and has not"
-            f" got its object {self.path!r} of column {self.column!r} of {self.table}."
+            f" got its object {self.whose}."
         )
 
     def advice(self) -> str:
@@ -579,12 +585,13 @@ class ObjectInTheWay(ObjectMissing):
     """The local store has another file where a source's file would go."""
 
     def what(self) -> str:
-        return (
-            f"The local store {self.store!r} has another file at {self.path!r}, where {self.column!r} of {self.table} points."
-        )
+        return f"The local store {self.store!r} has another file in the place of {self.whose}."
 
     def advice(self) -> str:
-        return "Nothing is overwritten: map the source's store to a local store of its own."
+        return (
+            "Nothing is overwritten: map the source's store to a local store of its own, or remove the file where it is a"
+            " damaged copy."
+        )
 
 
 # ---- operations

@@ -174,7 +174,7 @@ REMEDIES: dict[Trouble, Remedy] = {
     Trouble.FOREIGN_KEY: Remedy(
         Weight.BROKEN, Cure.MEND, "where it stays: settle the named keys, then let an admin of lab S run the statements"
     ),
-    Trouble.GRANT_MISSING: Remedy(Weight.TO_DO, Cure.MEND, "let an admin of lab S run the statement"),
+    Trouble.GRANT_MISSING: Remedy(Weight.TO_DO, Cure.MEND, "where it stays: let an admin of lab S run the statements"),
     Trouble.GRANT_TOO_WIDE: Remedy(Weight.TO_DO, Cure.LEAVE, "let an admin of lab S run the statement"),
     Trouble.CLOCK: Remedy(Weight.NOTE, Cure.LEAVE, "set the clocks; Link itself compares no times of two servers"),
     Trouble.VERSION: Remedy(Weight.NOTE, Cure.LEAVE, "bring the package to the newer version everywhere"),

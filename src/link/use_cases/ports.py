@@ -53,6 +53,8 @@ class Chunk:
 
     keys: Sequence[Key]
     rows: object = field(repr=False)
+    respelled: Mapping[str, Mapping[int, int]] = field(factory=dict, repr=False)
+    """By part: the places of rows that spell their master's key otherwise, as the source lets them, and of the masters."""
 
 
 @frozen(kw_only=True)

@@ -59,8 +59,17 @@ def repair(
             work.on(trouble, batch)
     work.refresh()
     premises.mend()  # a foreign key can be made again only once what it forbids is gone
-    result = _result(ports, premises.look(), _collect(reached, own_rows=own_rows), +work.done)
+    after = premises.look()
+    work.done["made again (guard, tables, keys, rights)"] += _made_again(standing, after)
+    result = _result(ports, after, _collect(reached, own_rows=own_rows), +work.done)
     return evolve(result, seconds=reached.clock() - start)
+
+
+def _made_again(before: Standing, after: Standing) -> int:
+    """Return how many things `mend` has put right."""
+    left = {finding.trouble for finding in after.findings}
+    mended = (finding for finding in before.findings if finding.remedy.cure is Cure.MEND and finding.trouble not in left)
+    return sum(finding.count for finding in mended)
 
 
 def _collect(ports: Ports, *, own_rows: bool) -> dict[Trouble, list[Key]]:

@@ -171,6 +171,12 @@ def _told(finding: Finding) -> list[str]:
     return lines
 
 
+def _advice(trouble: Trouble) -> str:
+    """Say what to do about a key that is left, be it because something else has to be done before."""
+    remedy = REMEDIES[trouble]
+    return f"{trouble.value}: {remedy.person or f'repair() again ({remedy.cure.value})'}"
+
+
 @frozen(kw_only=True, repr=False)
 class DoctorResult:
     """What a check found; a short report when printed, one line where everything is well."""
@@ -235,7 +241,7 @@ class RepairResult:
         told = [line for finding in self.findings for line in _told(finding)]
         left = [f"    left: {_named(key)} {trouble.value}" for key, trouble in self.keys[:SHOWN]]
         more = len(self.keys) - SHOWN
-        advice = dict.fromkeys(f"{trouble.value}: {REMEDIES[trouble].person}" for _, trouble in self.keys)
+        advice = dict.fromkeys(_advice(trouble) for _, trouble in self.keys)
         rest = [f"          and {more:,} more, in .keys"] if more > 0 else []
         return "\n".join([head, *left, *rest, *(f"     you: {line}" for line in advice), *told])
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
+from attrs import define, evolve
 
 from link.adapters.datajoint import flight, layout, linking
 from link.adapters.datajoint.line import set_up_alone
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.moving import Mover, unfinished
 from link.adapters.datajoint.objects import Entry, Packing
-from link.use_cases.ports import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
     from link.adapters.datajoint.stores import StoreMap
     from link.domain.transfers import Transfer
+    from link.use_cases.ports import Chunk
 
 
 @define(kw_only=True)
@@ -68,7 +68,7 @@ class Carrier:
             mover = Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told)
             mover.move(moves)
             self.told(max(packing.size - mover.arrived, 0))  # what several rows name is copied once and expected of each
-        return Chunk(keys=chunk.keys, rows=packed)
+        return evolve(chunk, rows=packed)
 
     def _entries(self, packing: Packing) -> Iterator[Entry]:
         """Yield what must not be removed meanwhile: the objects, and the folders of those that are not whole yet."""

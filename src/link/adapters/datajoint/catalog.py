@@ -69,8 +69,8 @@ def find_table(session: Session, schema: str, class_name: str) -> str:
 def read_entity(session: Session, schema: str, class_name: str) -> EntityModel:
     """Read the table of a DataJoint class, of any tier, with its parts, as a source.
 
-    Hidden columns (`_prov`, `_job_...`) are left out unless they are in the key. Five statements, however many parts, and
-    one more for each other schema that foreign keys lead into. Marks are DataJoint 2's, also where an older one declared.
+    Columns that DataJoint hides (`_prov`, `_job_...`) are as good as others. Five statements, however many parts, and one
+    more for each other schema that foreign keys lead into. Marks are DataJoint 2's, also where an older one declared.
 
     Raises:
         SourceTableMissing: no table of that name can be seen; the error holds near names.
@@ -178,14 +178,13 @@ class _Found:
         if not key or key == ("_singleton",):
             reason = "it is a singleton table, whose key is empty" if key else "it has no primary key"
             raise NotLinkable(table=f"{schema}.{table.name}", reason=reason)
-        shown = [
+        found = [
             evolve(column, base=(bases or {}).get((column.name, column.native), column.base))
             for column in self.columns[table.name]
-            if column.name in key or not column.name.startswith("_")
         ]
-        refuse_names(schema, [column.name for column in shown])
+        refuse_names(schema, [column.name for column in found])
         columns = [
-            plain_column(f"{schema}.{table.name}", column, self.catalog.kinds, in_key=column.name in key) for column in shown
+            plain_column(f"{schema}.{table.name}", column, self.catalog.kinds, in_key=column.name in key) for column in found
         ]
         return TableModel(
             schema=schema,

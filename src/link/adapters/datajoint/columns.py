@@ -27,7 +27,8 @@ _TRUTH = {"true": "1", "t": "1", "false": "0", "f": "0"}
 _DIGITS = {Kind.BITS: re.compile(r"b?'?([01]+)'?"), Kind.UUID: re.compile(r"([0-9a-f]{32})")}
 _EXTERNAL = codecs.Objection(
     "DataJoint 0.11 and older keep its values outside the database, where no later version finds them",
-    "Let lab S copy the values, with the DataJoint that wrote them, into a longblob of another table, and link that table.",
+    "Let lab S fetch the values by their name, with the DataJoint that wrote them, insert them into a longblob of another"
+    " table, and link that table.",
 )
 
 

@@ -157,7 +157,7 @@ def canonical(column: Column, value: object) -> object:
     if not isinstance(value, str):
         return value
     if column.kind in {Kind.FLOAT64, Kind.FLOAT32}:
-        return repr(float(value) + 0.0)  # MariaDB has no -0
+        return repr(float(value))
     if column.kind is Kind.JSON:
         return json.dumps(json.loads(value), sort_keys=True)
     if column.kind in {Kind.DATETIME, Kind.TIME, Kind.INSTANT, Kind.DECIMAL} and "." in value:

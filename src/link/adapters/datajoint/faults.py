@@ -47,13 +47,14 @@ def check_of(column: Column, *, postgresql: bool, mariadb: bool) -> Check | None
         return None if is_text else partial(_json_fault, postgresql=postgresql)
     if column.kind in _TIMES:
         return lambda value: _time_fault(column, value, postgresql=postgresql)
-    return _check_of_float(column, postgresql=postgresql)
+    return _check_of_float(column, postgresql=postgresql, mariadb=mariadb)
 
 
-def _check_of_float(column: Column, *, postgresql: bool) -> Check | None:
+def _check_of_float(column: Column, *, postgresql: bool, mariadb: bool) -> Check | None:
     if column.kind not in {Kind.FLOAT64, Kind.FLOAT32} or postgresql:
         return None
-    return lambda value: f"{value} is no number there" if value in {"NaN", "Infinity", "-Infinity"} else ""
+    none = {"NaN", "Infinity", "-Infinity", *(["-0"] if mariadb else [])}  # MariaDB stores -0 as 0
+    return lambda value: f"there is no {value} there" if value in none else ""
 
 
 def _length_fault(column: Column, value: str, *, postgresql: bool) -> str:

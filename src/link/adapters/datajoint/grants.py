@@ -48,21 +48,31 @@ def _plain(session: Session, name: str) -> str:
     return session.table(name).replace("%%", "%")
 
 
-def _grant(session: Session, names: OutboundNames, role: str) -> None:
+def statements(session: Session, names: OutboundNames, role: str) -> list[str]:
+    """Return what gives a role of lab S all it needs on outbound, the schema first."""
     to = "PUBLIC" if role == "public" else session.quote(role)
-    session.query(f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to}")
+    tables = ", ".join(session.table(name) for name in names.all)
+    return [
+        f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to}",
+        f"GRANT SELECT, DELETE ON {tables} TO {to}",
+        f"GRANT INSERT ON {session.table(names.requested)} TO {to}",
+        f"GRANT SELECT ON {session.table('~lineage')} TO {to}",
+    ]
+
+
+def _grant(session: Session, names: OutboundNames, role: str) -> None:
+    usage, *others = statements(session, names, role)
+    session.query(usage)
     allowed = session.query("SELECT has_schema_privilege(%s, %s, 'USAGE')", (role, session.schema))
     if not allowed[0][0]:
         raise PrivilegeMissing(
             server=session.server,
             user=session.user,
             action=f"let role {role!r}, who may delete from the source, use schema {session.schema!r}",
-            grant=f"GRANT USAGE ON SCHEMA {session.quote(session.schema)} TO {to};",
+            grant=f"{usage};",
         )
-    tables = ", ".join(session.table(name) for name in names.all)
-    session.query(f"GRANT SELECT, DELETE ON {tables} TO {to}")
-    session.query(f"GRANT INSERT ON {session.table(names.requested)} TO {to}")
-    session.query(f"GRANT SELECT ON {session.table('~lineage')} TO {to}")
+    for statement in others:
+        session.query(statement)
 
 
 def lock_holders(session: Session, source: TableModel) -> list[str]:

@@ -14,13 +14,14 @@ from link.adapters.datajoint.layout import DECISIONS
 from link.adapters.datajoint.line import lock_is_held
 from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.objects import same_value
+from link.adapters.datajoint.rows import reader
 from link.adapters.datajoint.translation import Refusal, Refused
 from link.domain.errors import Busy, IncompleteCopy, KeyConflict, RemovalChanged, TransferAbandoned, ValueNotRepresentable
 from link.domain.transfers import Outcome, Transfer
 from link.use_cases.ports import Difference, Removal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
@@ -176,19 +177,25 @@ class DataJointLocal:
                 if owner is None:
                     raise fault
                 found.setdefault(owner, fault)
+            for stray, fault in self._strays(session, source, chunk):
+                found.setdefault(stray, fault)
         self._looked_at = chunk
         return [(owner, found[owner]) for owner in sorted(found)]
 
     def _owners(self, session: Session, part: TableModel, keys: Keys, rows: Sequence[Any]) -> list[int | None]:
         """Return the positions of the masters of a part's rows, as this server compares keys."""
-        names = [column.name for column in part.columns]
-        places = [names.index(column.name) for column in self._key]
-        relation, args = wire.key_relation(session, self._key, keys)
-        theirs, more = wire.key_relation(session, self._key, [tuple(row[place] for place in places) for row in rows], "e")
-        same = " AND ".join(f"k.c{index} = e.c{index}" for index in range(len(places)))
-        found = session.query(f"SELECT e.n, k.n FROM {relation} JOIN {theirs} ON {same}", (*args, *more))
-        owners = {int(index): int(owner) for index, owner in found}
-        return [owners.get(index) for index in range(len(rows))]
+        return wire.owners(session, self._key, keys, [*map(reader(part, self._key), rows)])
+
+    def _strays(self, session: Session, part: TableModel, chunk: Chunk) -> Iterator[tuple[int, ValueNotRepresentable]]:
+        """Yield what spells its master's key otherwise, as the source's server allows and this one does not."""
+        others, rows = chunk.respelled.get(part.name, {}), cast("Any", chunk.rows)[part.name]
+        found = self._owners(session, part, chunk.keys, [rows[place] for place in others]) if others else []
+        for (place, owner), mine in zip(others.items(), found, strict=True):
+            if mine is None:
+                key, theirs = reader(part, self._key)(rows[place]), chunk.keys[owner]
+                number = next(number for number, (one, other) in enumerate(zip(key, theirs, strict=True)) if one != other)
+                detail = f"its master has {theirs[number]!r}, and the local server tells the two apart"
+                yield owner, wire.not_representable(part, part.columns, rows[place], self._key[number].name, detail)
 
     def commit_pull(self, transfer: Transfer, chunk: Chunk) -> None:
         """Insert the decision, then the chunk, count what is there, commit."""

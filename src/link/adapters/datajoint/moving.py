@@ -57,6 +57,9 @@ class Mover:
                 files = [move for move in moves if not move.folder and not move.stays]
                 files += [move for future in folders for move in future.result()]
                 self._finish([pool.submit(self._guarded, self._copy, move) for move in files])
+                for move in moves:
+                    if move.folder and move.items == 0 and not move.stays:
+                        self._guarded(_make_folder, move)
                 folders_above = _folders(files).items()
                 self._finish([pool.submit(self._guarded, partial(_secure, place), move) for (_, place), move in folders_above])
             except BaseException:
@@ -124,7 +127,7 @@ class Mover:
                 move.local, move.goal
             )
         if not same:
-            raise ObjectInTheWay(table=move.table, column=move.column, store=move.local.name, path=move.goal)
+            raise ObjectInTheWay(table=move.table, column=move.column, store=move.local.name, path=move.goal, key=move.key)
         return True
 
     def _blocks(self, move: Move) -> Iterator[bytes]:
@@ -145,6 +148,10 @@ def _folders(moves: Iterable[Move]) -> dict[tuple[str, str], Move]:
             if found.setdefault((move.local.name, folder), move) is not move:
                 break  # those above are known too
     return found
+
+
+def _make_folder(move: Move) -> None:
+    move.local.place.make_folder(move.goal)
 
 
 def _secure(folder: str, move: Move) -> None:
@@ -168,7 +175,12 @@ def guarded(act: Callable[[Move], Any], move: Move) -> Any:
 def unfolded(move: Move) -> list[Move]:
     """Return the files of a folder, with the manifest that DataJoint puts beside it."""
     with _reading():
-        sizes = move.source.place.files(move.path)
+        try:
+            sizes = move.source.place.files(move.path)
+        except FileNotFoundError:
+            if move.items != 0:
+                raise
+            sizes = {}  # garbage collections take empty folders away
         manifest = move.source.place.size(move.path + MANIFEST)
     if move.items is not None and len(sizes) != move.items:
         raise move.missing() if not sizes else move.damaged(f"{move.items} files", f"{len(sizes)} files")
@@ -250,7 +262,12 @@ def _look(move: Move) -> None:
     there = sum(place.files(move.goal).values()) if move.folder else place.size(move.goal)
     if there is None or (move.size is not None and there != move.size):
         raise NotShared(
-            table=move.table, column=move.column, store=move.local.name, path=move.goal, source_store=move.source.name
+            table=move.table,
+            column=move.column,
+            store=move.local.name,
+            path=move.goal,
+            source_store=move.source.name,
+            key=move.key,
         )
 
 

@@ -48,6 +48,8 @@ class Move:
     """At the source."""
     goal: str
     """On the local side."""
+    key: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
+    """Of a row that names it."""
     prefix: bytes = b""
     """What the copy has in front of the source's bytes; `size` and `content` are the copy's."""
     stays: bool = False
@@ -68,7 +70,7 @@ class Move:
 
     def missing(self) -> ObjectMissing:
         """Return the error to raise where there is no such object."""
-        return ObjectMissing(table=self.table, column=self.column, store=self.source.name, path=self.path)
+        return ObjectMissing(table=self.table, column=self.column, store=self.source.name, path=self.path, key=self.key)
 
     def damaged(self, expected: object, found: object) -> ObjectDamaged:
         """Return the error to raise where the object is not what was recorded."""
@@ -77,6 +79,7 @@ class Move:
             column=self.column,
             store=self.source.name,
             path=self.path,
+            key=self.key,
             expected=str(expected),
             found=str(found),
         )
@@ -109,6 +112,8 @@ class Packing:
     """
     size: int = field(default=0, init=False)
     """Bytes that the rows name and that are copied, as they are recorded; once for each row."""
+    _key: Mapping[str, str] = field(factory=dict, init=False)
+    """Of the row that is being read."""
 
     def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """Return the rows of every table as the local side will have them."""
@@ -118,9 +123,11 @@ class Packing:
 
     def _table(self, table: TableModel, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
         places = {number: column for number, column in enumerate(table.columns) if column.addressing}
+        keys = {number: column.name for number, column in enumerate(table.columns) if column.in_key}
         packed = []
         for row in rows:
             values = list(row)
+            self._key = {name: str(row[number]) for number, name in keys.items()}
             for number, column in places.items():
                 if row[number] is not None:
                     values[number] = self._value(table, column, row[number])
@@ -161,7 +168,7 @@ class Packing:
     ) -> Move:
         move = _move(table, column, facts, mapped.source, mapped.local)
         stays = mapped.mode is Mode.REFERENCE
-        move = evolve(move, stays=stays, prefix=prefix, content=move.content or known)
+        move = evolve(move, key=self._key, stays=stays, prefix=prefix, content=move.content or known)
         _check_inside(move)
         goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)

@@ -73,6 +73,9 @@ class Place(Protocol):
         False where nothing was done: no one server has both, the file is too large for it, or its checksum is another one.
         """
 
+    def make_folder(self, path: str) -> None:
+        """Make a folder that has no files, where a place has such."""
+
     def secure(self, path: str) -> None:
         """Return once a file that was found, or the entries of a folder, would outlast a loss of power."""
 
@@ -149,6 +152,9 @@ class FolderPlace:
 
     def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         return False
+
+    def make_folder(self, path: str) -> None:
+        (self.root / path).mkdir(parents=True, exist_ok=True)
 
     def secure(self, path: str) -> None:
         if os.name == "nt":

@@ -161,9 +161,7 @@ class _Place:
         told = {
             Trouble.GUARD: structure.guard_faults(session, names, kind, self.keys),
             Trouble.FOREIGN_KEY: [self._told(fault) for fault in structure.foreign_key_faults(session, names, master)],
-            Trouble.GRANT_MISSING: [
-                f"role {role} may delete from the source" for role in grants.left_out(session, names, master)
-            ],
+            Trouble.GRANT_MISSING: [self._granting(role) for role in grants.left_out(session, names, master)],
             Trouble.GRANT_TOO_WIDE: rights.too_wide(session, names, master),
             Trouble.JOURNAL: self._lost_transfers(),
             Trouble.OUTBOUND_SHARED: self._shared(),
@@ -178,6 +176,11 @@ class _Place:
     def _told(self, fault: structure.KeyFault) -> str:
         statements = structure.foreign_key_statements(self.session, fault, self.entity.master)
         return "\n".join([fault.detail, *(f"{statement.replace('%%', '%')};" for statement in statements)])
+
+    def _granting(self, role: str) -> str:
+        statements = grants.statements(self.session, self.names, role)
+        told = f"role {role} may delete from the source, but not from outbound"
+        return "\n".join([told, *(f"{statement.replace('%%', '%')};" for statement in statements)])
 
     def _lost_transfers(self) -> list[str]:
         transfers, rows = journal.lost_transfers(self.session, self.names)

@@ -9,11 +9,12 @@ from link.adapters.datajoint.model import Kind
 from link.use_cases.ports import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from link.adapters.datajoint.evidence import SourceTables
-    from link.adapters.datajoint.model import EntityModel, TableModel
+    from link.adapters.datajoint.model import Column, EntityModel, TableModel
+    from link.adapters.datajoint.session import Session
     from link.domain.keys import Key, Keys
 
 BOUND = 4_000
@@ -24,10 +25,23 @@ def read(tables: SourceTables, chosen: str, args: Sequence[Any]) -> Chunk:
     """Read the masters and parts that `chosen` gives: FROM … in which `{table}` stands for the table, with alias `t`."""
     entity = tables.entity
     found = {table.name: _table(tables, table, chosen, args) for table in entity.tables}
-    names = [column.name for column in entity.master.columns]
-    places = [names.index(column.name) for column in entity.master.key]
-    keys = [tuple(row[place] for place in places) for row in found[entity.master.name]]
-    return Chunk(keys=keys, rows=found)
+    keys = [*map(reader(entity.master, entity.master.key), found[entity.master.name])]
+    others = {part.name: _respelled(tables.session, entity.master.key, keys, part, found[part.name]) for part in entity.parts}
+    return Chunk(keys=keys, rows=found, respelled=others)
+
+
+def _respelled(
+    session: Session, key: Sequence[Column], keys: Keys, part: TableModel, rows: Sequence[Sequence[Any]]
+) -> dict[int, int]:
+    """Return the places of rows that spell their master's key otherwise, `ANN` for `ann`, and of the masters."""
+    if all(column.kind not in {Kind.STRING, Kind.ENUM} for column in key):
+        return {}
+    known, read = set(keys), reader(part, key)
+    others = {index: spelled for index, row in enumerate(rows) if (spelled := read(row)) not in known}
+    if not others:
+        return {}
+    masters = wire.owners(session, key, keys, list(others.values()))
+    return {index: master for index, master in zip(others, masters, strict=True) if master is not None}
 
 
 def _table(tables: SourceTables, table: TableModel, chosen: str, args: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -35,6 +49,13 @@ def _table(tables: SourceTables, table: TableModel, chosen: str, args: Sequence[
     values = ", ".join(wire.render(session, column, "t") for column in table.columns)
     place = chosen.replace("{table}", session.table(table.name, table.schema))
     return wire.fetch(session, f"SELECT {values} FROM {place}", args, table.columns)
+
+
+def reader(table: TableModel, key: Sequence[Column]) -> Callable[[Sequence[Any]], Key]:
+    """Return what takes the master's `key` out of a row of `table`."""
+    names = [column.name for column in table.columns]
+    places = [names.index(column.name) for column in key]
+    return lambda row: tuple(row[place] for place in places)
 
 
 def unbounded(entity: EntityModel) -> bool:

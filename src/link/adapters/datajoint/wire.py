@@ -195,7 +195,7 @@ def insert_rows(
             raise
         named = _COLUMN.search(error.detail)
         column = error.column or (named[1].rpartition(".")[2].strip("`'") if named else "")
-        raise _not_representable(table, columns, error.row, column, error.detail) from None
+        raise not_representable(table, columns, error.row, column, error.detail) from None
 
 
 def faults(
@@ -212,12 +212,23 @@ def faults(
             continue
         for index, row in enumerate(rows):
             if row[place] is not None and (fault := check(row[place])):
-                yield index, _not_representable(table, columns, row, column.name, fault)
+                yield index, not_representable(table, columns, row, column.name, fault)
 
 
-def _not_representable(
+def owners(session: Session, columns: Sequence[Column], keys: Keys, others: Keys) -> list[int | None]:
+    """Return which of `keys` each of `others` is, by its place, as the server of `session` compares keys."""
+    relation, args = key_relation(session, columns, keys)
+    theirs, more = key_relation(session, columns, others, "e")
+    same = " AND ".join(f"k.c{index} = e.c{index}" for index in range(len(columns)))
+    found = session.query(f"SELECT e.n, k.n FROM {relation} JOIN {theirs} ON {same}", (*args, *more))
+    places = {int(index): int(owner) for index, owner in found}
+    return [places.get(index) for index in range(len(others))]
+
+
+def not_representable(
     table: TableModel, columns: Sequence[Column], row: Sequence[Any], column: str, detail: str
 ) -> ValueNotRepresentable:
+    """Return the error that names the row's key, and the column with its value, shortened."""
     values = dict(zip((found.name for found in columns), row, strict=False))
     key = {found.name: str(values[found.name]) for found in table.key if found.name in values}
     value = _shortened(values[column]) if column in values else ""
