@@ -69,7 +69,7 @@ def test_before_the_first_use_there_is_nothing_to_find(lab_s, lab_l, connect, li
 
 
 @one
-def test_the_command_line_says_it_with_an_exit_code(labs, tmp_path, connect):
+def test_the_command_line_says_it_with_an_exit_code(labs, tmp_path, connect, monkeypatch):
     """`python -m link doctor MODULE:CLASS` prints the report; 0 where the link is healthy, 1 where not or unknown."""
     lab_s, lab_l, session = labs
     local, source = lab_l.server, lab_s.server
@@ -97,6 +97,14 @@ class Session:
     assert (broken.returncode, "(subject='m0', session='1')" in broken.stdout) == (1, True)
     without = run("my_links:Session", "verify")
     assert (without.returncode, "verified 0 objects" in without.stdout) == (0, True), without.stderr
+    monkeypatch.setenv("LINK_TIMEOUT", "soon")
+    told = run("my_links:Session")
+    assert (told.returncode, told.stderr.splitlines()[-1][:23], "Traceback" in told.stderr) == (
+        1,
+        "The doctor cannot run: ",
+        False,
+    )
+    monkeypatch.delenv("LINK_TIMEOUT")
     missing = run("my_links:nothing")
     assert (missing.returncode, "names no linked class" in missing.stderr) == (1, True)
 
