@@ -391,3 +391,28 @@ def test_a_clock_that_is_wrong_is_a_note(labs, monkeypatch):
     assert (result.healthy, finding.trouble) == (True, Trouble.CLOCK)
     assert "source 20" in finding.detail and "local 20" in finding.detail
     assert session.pull().pulled == 20
+
+
+@each
+def test_local_tables_of_links_own_are_made_again(labs):
+    """Without the table of requests it goes on as before; without the decisions the server passes for a backup until adopted."""
+    lab_s, lab_l, session = labs
+    request(lab_s, 1)
+    session.refresh()
+    lab_l.server.query(lab_l.user, f"DROP TABLE {lab_l.table('session__deletion_requested')}")
+    assert troubles(session.doctor()) == {Trouble.LOCAL_BOOKS_MISSING: 1}
+    assert session.repair(prompt=False).healthy
+    assert lab_l.count("session__deletion_requested") == 1
+    lab_l.server.query(lab_l.user, f"DROP TABLE {lab_l.table('~link_decisions')}")
+    assert next(finding.trouble for finding in session.repair(prompt=False).findings) is Trouble.LOCAL_SIDE_BEHIND
+    session.adopt()
+    assert session.repair(prompt=False).healthy
+    assert session.pull().pulled == 20
+
+
+@one
+def test_a_copy_that_somebody_has_changed_is_told_apart_from_a_changed_source(labs):
+    """It is lab L's own to put right."""
+    _, lab_l, session = labs
+    lab_l.server.query(lab_l.user, f"DROP TABLE {lab_l.table('session__trial')}")
+    assert troubles(session.doctor()) == {Trouble.COPY_CHANGED: 1}

@@ -275,7 +275,7 @@ class TableMissing(LinkError):
         return "What was not committed was rolled back."
 
     def advice(self) -> str:
-        return "doctor() says which ones are missing; repair() makes those of outbound again, and registers the local rows."
+        return "doctor() says which ones are missing; repair() makes those of Link's own again, and registers the local rows."
 
 
 @error_class

@@ -70,6 +70,8 @@ class Trouble(Enum):
     JOURNAL = "registered under transfers that the journal has lost"
     NOT_LINKED = "no local table yet"
     LOCAL_TABLE_MISSING = "the local table is gone"
+    LOCAL_BOOKS_MISSING = "tables of Link's own are missing in the local schema"
+    COPY_CHANGED = "the local table is not as it was declared"
     SOURCE_TABLE_MISSING = "the source table cannot be read"
     DECLARATION_CHANGED = "the source's declaration has changed"
     OUTBOUND_MISSING = "tables are missing in the outbound schema"
@@ -145,6 +147,10 @@ REMEDIES: dict[Trouble, Remedy] = {
         Cure.LEAVE,
         "use the class, which makes the table again; then pull() brings its rows, drop() lets them go",
     ),
+    Trouble.LOCAL_BOOKS_MISSING: Remedy(Weight.BROKEN, Cure.MEND),
+    Trouble.COPY_CHANGED: Remedy(
+        Weight.BROKEN, Cure.LEAVE, "put the local tables back as they were, with their rows or empty, then repair()"
+    ),
     Trouble.SOURCE_TABLE_MISSING: Remedy(Weight.BROKEN, Cure.LEAVE, "ask lab S for the table, or for the right to read it"),
     Trouble.DECLARATION_CHANGED: Remedy(
         Weight.TO_DO, Cure.LEAVE, "ask lab S to undo the change, or drop() the local table and link again"
@@ -185,7 +191,7 @@ REMEDIES: dict[Trouble, Remedy] = {
 BLOCKING = frozenset(
     {
         *(Trouble.NOT_LINKED, Trouble.LOCAL_TABLE_MISSING, Trouble.SOURCE_TABLE_MISSING, Trouble.DECLARATION_CHANGED),
-        *(Trouble.OUTBOUND_TAKEN, Trouble.LOCAL_SIDE_MOVED, Trouble.LOCAL_SIDE_BEHIND),
+        *(Trouble.OUTBOUND_TAKEN, Trouble.LOCAL_SIDE_MOVED, Trouble.LOCAL_SIDE_BEHIND, Trouble.COPY_CHANGED),
     }
 )
 """Findings that leave `repair` nothing to write to: a person comes first."""

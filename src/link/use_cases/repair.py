@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from link.use_cases.ports import Ports
 
 
+MADE_AGAIN = "made again (guard, tables, keys, rights)"
+
+
 def repair(
     premises: Premises,
     ports: Callable[[], Ports],
@@ -50,6 +53,10 @@ def repair(
     if _is_hopeless(report, release_lost=release_lost) or not confirm(report):
         return _result(ports, standing, found)
     premises.mend()
+    mended = premises.look()
+    if BLOCKING & {finding.trouble for finding in mended.findings}:  # what was mended has brought it to light
+        found = _collect(ports(), own_rows=own_rows) if mended.readable else {}
+        return _result(ports, mended, found, {MADE_AGAIN: _made_again(standing, mended)})
     reached = ports()
     start = reached.clock()
     work = _Work(reached, release_lost=release_lost)
@@ -60,7 +67,7 @@ def repair(
     work.refresh()
     premises.mend()  # a foreign key can be made again only once what it forbids is gone
     after = premises.look()
-    work.done["made again (guard, tables, keys, rights)"] += _made_again(standing, after)
+    work.done[MADE_AGAIN] += _made_again(standing, after)
     result = _result(ports, after, _collect(reached, own_rows=own_rows), +work.done)
     return evolve(result, seconds=reached.clock() - start)
 

@@ -178,6 +178,23 @@ def _ordered(source: TableModel, copy: TableModel) -> TableModel:
     return evolve(copy, columns=columns, key_order=tuple(column.name for column in source.key))
 
 
+def missing_tables(session: Session, linked: Linked) -> list[str]:
+    """Return which of Link's own tables beside a local table are not there."""
+    wanted = (layout.DECISIONS, declaration.requests_name(linked.source))
+    return [name for name in wanted if not table_exists(session, name)]
+
+
+def make_again(session: Session, linked: Linked) -> None:
+    """Make those tables again, empty."""
+    with set_up_alone(session):
+        missing = missing_tables(session, linked)
+        for statement in layout.local(session) if layout.DECISIONS in missing else ():
+            session.query(statement)
+        if declaration.requests_name(linked.source) in missing:
+            for statement in declaration.requests_statements(linked.source, session):
+                session.query(statement)
+
+
 def forget(session: Session, table: str) -> None:
     """Strike a dropped table off the register of linked tables."""
     session.query(f"DELETE FROM {session.table(layout.TABLES)} WHERE table_name = %s", (table,))

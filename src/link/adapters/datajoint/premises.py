@@ -49,6 +49,9 @@ class DataJointPremises:
         ends = self._ends()
         if isinstance(ends, Finding):
             return Standing(findings=(ends, *clocks), readable=False, lines=lines)
+        if books := linking.missing_tables(self.local(), ends[0]):
+            finding = Finding(trouble=Trouble.LOCAL_BOOKS_MISSING, count=len(books), detail=", ".join(books))
+            return Standing(findings=(finding, *clocks), readable=False, lines=lines)
         place = _Place.read(self.source(), ends[1], self.claim(ends[0]))
         taken = place.taken()
         missing = place.missing(has_rows=self._has_rows(ends[0]))
@@ -63,6 +66,7 @@ class DataJointPremises:
             return
         linked, entity = ends
         session, mine = self.source(), self.claim(linked)
+        linking.make_again(self.local(), linked)
         with claiming.waiting(session, entity), set_up_alone(session):
             claiming.make_again(session, entity, mine)
         claiming.claim(session, entity, mine)
@@ -87,7 +91,7 @@ class DataJointPremises:
         try:
             linking.local_declaration(session, linked)
         except DeclarationChanged as error:
-            return Finding(trouble=Trouble.DECLARATION_CHANGED, detail=error.what())
+            return Finding(trouble=Trouble.COPY_CHANGED, detail=error.what())
         changes = snapshot.differences(linked.source, entity)
         return Finding(trouble=Trouble.DECLARATION_CHANGED, detail="; ".join(changes)) if changes else (linked, entity)
 
