@@ -15,6 +15,8 @@ from link.adapters.datajoint import line
 
 KEYS = range(6)
 PIECES = 2
+SETTINGS = line.SETTINGS
+"""As they are without a stage; stages are closed in any order."""
 TIMEOUT = 1.0
 """Seconds without a reply after which Link gives a line up, where it goes through a proxy."""
 
@@ -23,8 +25,7 @@ class Labs:
     """Lab S with a source table `Item`, and lab L with its link, each as a process of its own would have it."""
 
     def __init__(self, pair, *, proxied):
-        self._settings = line.SETTINGS
-        line.SETTINGS = {backend: tuple(_short(text) for text in texts) for backend, texts in line.SETTINGS.items()}
+        line.SETTINGS = {backend: tuple(_short(text) for text in texts) for backend, texts in SETTINGS.items()}
         self.lab_s, self.lab_l = make_lab_s(servers.get(pair[0], "source")), make_lab_l(servers.get(pair[1], "local"))
         self.watch_s, self.watch_l = Watch(self.lab_s.server), Watch(self.lab_l.server)
         self.proxies = (
@@ -126,7 +127,7 @@ class Labs:
         self.watch_l.close()
         for proxy in self.proxies.values():
             proxy.close()
-        line.SETTINGS = self._settings
+        line.SETTINGS = SETTINGS
 
 
 def _short(setting):
