@@ -32,8 +32,8 @@ STATEMENTS = [
         ),
         (
             f"{SQL}/local.py",
-            "        return Outcome(found[0][0])\n",
-            "        return Outcome(found[0][0]) if found else Outcome.ABANDONED\n",
+            "        if outcome is None:\n            raise AssertionError\n",
+            "        if outcome is None:\n            return Outcome.ABANDONED\n",
         ),
     ),
     on_servers(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from attrs import define, field
 
+from link.domain.keys import spelled
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -64,10 +66,6 @@ def _rebuild(kind: type[LinkError], facts: dict[str, Any]) -> LinkError:
 def _some(items: Sequence[object], most: int = 5) -> str:
     shown = ", ".join(str(item) for item in items[:most])
     return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
-
-
-def _key(key: Mapping[str, str]) -> str:
-    return "(" + ", ".join(f"{name}={value!r}" for name, value in key.items()) + ")"
 
 
 # ---- settings, connections, privileges
@@ -539,7 +537,7 @@ class ObjectMissing(LinkError):
     @property
     def whose(self) -> str:
         """The column and the row that name the object."""
-        return f"{self.path!r} of column {self.column!r} of {self.table}{f' {_key(self.key)}' if self.key else ''}"
+        return f"{self.path!r} of column {self.column!r} of {self.table}{f' {spelled(self.key)}' if self.key else ''}"
 
     def what(self) -> str:
         return f"Object {self.whose} is not in the source's store {self.store!r}."
@@ -645,7 +643,7 @@ class Busy(LinkError):
     keys: Sequence[Mapping[str, str]] = ()
 
     def what(self) -> str:
-        keys = f": {_some([_key(key) for key in self.keys])}" if self.keys else ""
+        keys = f": {_some([spelled(key) for key in self.keys])}" if self.keys else ""
         return f"{self.what_is_busy} is busy with a transfer of {self.who}, open since {self.since}{keys}."
 
     def advice(self) -> str:
@@ -695,7 +693,7 @@ class KeyConflict(LinkError):
 
     def what(self) -> str:
         differ = f", differing in {_some(self.columns)}" if self.columns else ""
-        keys = _some([_key(key) for key in self.keys]) if self.keys else self.detail
+        keys = _some([spelled(key) for key in self.keys]) if self.keys else self.detail
         return f"Rows of the local table {self.table} stand in the way: {keys}{differ}."
 
     def standing(self) -> str:
@@ -723,7 +721,7 @@ class ValueNotRepresentable(LinkError):
     def what(self) -> str:
         column = f", column {self.column!r}" if self.column else ""
         value = f" {self.value}" if self.value else ""
-        row = f", row {_key(self.key)}" if self.key else ""
+        row = f", row {spelled(self.key)}" if self.key else ""
         place = f"table {self.table}{row}{column}"
         return f"The value{value} of {place}, cannot be held exactly by the local server: {self.detail}."
 
@@ -822,7 +820,7 @@ class InconsistentState(LinkError):
     faults: Sequence[str]
 
     def what(self) -> str:
-        pairs = [f"{_key(key)} is {fault}" for key, fault in zip(self.keys, self.faults, strict=True)]
+        pairs = [f"{spelled(key)} is {fault}" for key, fault in zip(self.keys, self.faults, strict=True)]
         return f"What the two servers say does not fit together: {_some(pairs)}."
 
     def advice(self) -> str:

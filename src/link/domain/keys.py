@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Key: TypeAlias = tuple[str, ...]
 """The primary key of an entity, each value as text that a server rendered and that a server reads back unchanged.
@@ -26,3 +26,8 @@ def batches(keys: Keys, size: int) -> Iterator[Keys]:
 def pick(keys: Keys, positions: Sequence[int]) -> list[Key]:
     """Return the keys that stand at `positions`."""
     return [keys[position] for position in positions]
+
+
+def spelled(key: Mapping[str, str]) -> str:
+    """Return a key with the names of its attributes, for messages and reports."""
+    return "(" + ", ".join(f"{name}={value!r}" for name, value in key.items()) + ")"

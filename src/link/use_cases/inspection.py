@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
+from link.domain.keys import spelled
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -107,8 +109,7 @@ class ObjectFault:
     detail: str = ""
 
     def __str__(self) -> str:
-        key = ", ".join(f"{name}={value!r}" for name, value in self.key.items())
-        return f"{self.table} ({key}) {self.column}: {self.path!r} in store {self.store!r} is {self.said}"
+        return f"{self.table} {spelled(self.key)} {self.column}: {self.path!r} in store {self.store!r} is {self.said}"
 
     @property
     def said(self) -> str:

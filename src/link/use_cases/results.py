@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from link.domain.findings import REMEDIES, Cure, Weight
+from link.domain.keys import spelled
 from link.domain.states import State
 
 if TYPE_CHECKING:
@@ -150,10 +151,6 @@ SHOWN = 20
 """How many of the keys that are left a report names; the result has them all."""
 
 
-def _named(key: Mapping[str, str]) -> str:
-    return "(" + ", ".join(f"{name}={value!r}" for name, value in key.items()) + ")"
-
-
 def _told(finding: Finding) -> list[str]:
     """Say in a few lines what was found, where, and what becomes of it."""
     remedy, trouble = finding.remedy, finding.trouble.value
@@ -162,7 +159,7 @@ def _told(finding: Finding) -> list[str]:
     ]
     if finding.keys:
         more = f" and {finding.count - len(finding.keys):,} more" if finding.count > len(finding.keys) else ""
-        lines.append(f"{'':10}{', '.join(_named(key) for key in finding.keys)}{more}")
+        lines.append(f"{'':10}{', '.join(spelled(key) for key in finding.keys)}{more}")
     lines += [f"{'':10}{line}" for line in finding.detail.splitlines()]
     if remedy.cure is not Cure.LEAVE:
         lines.append(f"{'':10}repair(): {remedy.cure.value}")
@@ -239,7 +236,7 @@ class RepairResult:
     def __str__(self) -> str:
         head = _line("repaired" if any(self.done.values()) else "nothing repaired", self._counts(), self.seconds)
         told = [line for finding in self.findings for line in _told(finding)]
-        left = [f"    left: {_named(key)} {trouble.value}" for key, trouble in self.keys[:SHOWN]]
+        left = [f"    left: {spelled(key)} {trouble.value}" for key, trouble in self.keys[:SHOWN]]
         more = len(self.keys) - SHOWN
         advice = dict.fromkeys(_advice(trouble) for _, trouble in self.keys)
         rest = [f"          and {more:,} more, in .keys"] if more > 0 else []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from link.adapters.datajoint.decisions import decide, decided
 from link.adapters.datajoint.dialect import dialect, read_id
-from link.adapters.datajoint.layout import DECISIONS, JOURNAL
+from link.adapters.datajoint.layout import JOURNAL
 from link.adapters.datajoint.linking import table_exists
 from link.domain.errors import LocalSideBehind
 from link.domain.transfers import Outcome
@@ -24,28 +25,20 @@ if TYPE_CHECKING:
 def refuse_behind(source: Session, local: Session, linked: Linked) -> None:
     """Raise `LocalSideBehind` where the local server has not decided the link's last closed transfer."""
     found = _last_closed(source, linked.link)  # first: what is closed there by now is decided here
-    if found is not None and not _is_decided(local, found[0]):
+    if found is not None and decided(local, found[0]) is None:
         table = f"{local.schema}.{linked.table}"
         raise LocalSideBehind(table=table, transfer=str(found[0]), who=found[1], closed=found[2])
 
 
 def catch_up(source: Session, local: Session, linked: Linked) -> None:
     """Enter the link's last closed transfer as decided here, so that this is the copy that goes on."""
-    found = _last_closed(source, linked.link)
-    if found is None or _is_decided(local, found[0]):
-        return
-    speech = dialect(local)
-    local.query(
-        f"INSERT INTO {local.table(DECISIONS)} (transfer, link, outcome, decided)"
-        f" VALUES ({speech.uuid}, {speech.uuid}, %s, {speech.now})",
-        (speech.id(found[0]), speech.id(linked.link), Outcome.DONE.value),
-    )
+    found = _last_closed(source, linked.link) if table_exists(source, JOURNAL) else None
+    if found is not None and decided(local, found[0]) is None:
+        decide(local, linked.link, found[0], Outcome.DONE)
 
 
 def _last_closed(source: Session, link: UUID) -> tuple[UUID, str, str] | None:
     """Return the transfer, who made it, and when it was closed."""
-    if not table_exists(source, JOURNAL):
-        return None
     speech = dialect(source)
     found = source.query(
         f"SELECT transfer, who, closed FROM {source.table(JOURNAL)} WHERE link = {speech.uuid} AND closed IS NOT NULL"
@@ -53,9 +46,3 @@ def _last_closed(source: Session, link: UUID) -> tuple[UUID, str, str] | None:
         (speech.id(link),),
     )
     return next(((read_id(transfer), who, f"{closed:%Y-%m-%d %H:%M:%S} UTC") for transfer, who, closed in found), None)
-
-
-def _is_decided(local: Session, transfer: UUID) -> bool:
-    speech = dialect(local)
-    found = local.query(f"SELECT 1 FROM {local.table(DECISIONS)} WHERE transfer = {speech.uuid}", (speech.id(transfer),))
-    return bool(found)

@@ -9,9 +9,10 @@ from attrs import field, frozen
 from link.adapters.datajoint import wire
 from link.adapters.datajoint.dialect import dialect
 from link.adapters.datajoint.layout import HELD, TRANSFER
+from link.domain.keys import pick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from link.adapters.datajoint.evidence import SourceTables
@@ -32,9 +33,9 @@ class Chosen:
     def _related(self) -> tuple[str, Sequence[Any]]:
         return wire.key_relation(self.tables.session, self.tables.entity.master.key, self.keys)
 
-    def some(self, positions: Iterable[int]) -> Chosen:
+    def some(self, positions: Sequence[int]) -> Chosen:
         """Return those at `positions`."""
-        return Chosen(tables=self.tables, keys=[self.keys[position] for position in positions])
+        return Chosen(tables=self.tables, keys=pick(self.keys, positions))
 
     # ---- reads
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import datajoint as dj
 from attrs import define, field
 
-from link.adapters.datajoint import cascade, wire
+from link.adapters.datajoint import cascade, decisions, wire
 from link.adapters.datajoint.declaration import requests_name
 from link.adapters.datajoint.dialect import dialect
-from link.adapters.datajoint.layout import DECISIONS
 from link.adapters.datajoint.line import lock_is_held
 from link.adapters.datajoint.model import Kind
 from link.adapters.datajoint.objects import same_value
@@ -139,19 +138,13 @@ class DataJointLocal:
         return Outcome.ABANDONED
 
     def _decide(self, session: Session, transfer: Transfer, outcome: Outcome) -> None:
-        speech = dialect(session)
-        session.query(
-            f"INSERT INTO {session.table(DECISIONS)} (transfer, link, outcome, decided)"
-            f" VALUES ({speech.uuid}, {speech.uuid}, %s, {speech.now})",
-            (speech.id(transfer.id), speech.id(self.link), outcome.value),
-        )
+        decisions.decide(session, self.link, transfer.id, outcome)
 
     def _decided(self, session: Session, transfer: Transfer) -> Outcome:
-        speech = dialect(session)
-        found = session.query(
-            f"SELECT outcome FROM {session.table(DECISIONS)} WHERE transfer = {speech.uuid}", (speech.id(transfer.id),)
-        )
-        return Outcome(found[0][0])
+        outcome = decisions.decided(session, transfer.id)
+        if outcome is None:
+            raise AssertionError
+        return outcome
 
     def _done(self, session: Session, transfer: Transfer) -> None:
         """Insert `done`, first in the transaction: whoever abandons the transfer from here on waits for its end."""
