@@ -17,6 +17,8 @@ class Kind:
     run: object
     """Called with the stage, the operation and the number of a statement; returns whether the operation got that far."""
     proxied: bool = False
+    by_state: bool = False
+    """Whether only what the servers hold matters: then a point is each state of theirs, not each statement."""
     exactly: bool = True
     """Whether the next call has to end where a call without a fault would have; else it has to leave nothing to do."""
 
@@ -32,10 +34,10 @@ KINDS = [
     Kind("a reply is lost and the line with it", lines.lose_reply, proxied=True),
     Kind("a reply is lost and the line falls silent", lines.lose_reply_silently, proxied=True),
     Kind("the line stalls for longer than the timeout, then all arrives", lines.stall, proxied=True),
-    Kind("the source's server is stopped (immediate) and started", restarts.source),
-    Kind("the local server is stopped (immediate) and started", restarts.local),
-    Kind("the source's server is down until the call has ended", restarts.source_down),
-    Kind("the local server is down until the call has ended", restarts.local_down),
+    Kind("the source's server is stopped (immediate) and started", restarts.source, by_state=True),
+    Kind("the local server is stopped (immediate) and started", restarts.local, by_state=True),
+    Kind("the source's server is down until the call has ended", restarts.source_down, by_state=True),
+    Kind("the local server is down until the call has ended", restarts.local_down, by_state=True),
     Kind("somebody holds locks on outbound and the journal", refusals.source_locked),
     Kind("somebody holds locks on the local table and the decisions", refusals.local_locked),
     Kind("deadlocks with somebody at the source", refusals.source_deadlock),

@@ -15,20 +15,29 @@ PATIENCE = 0.03
 
 def _meanwhile(stage, call, at, act):
     """Before statement number `at` let lab S begin to `act`, in a thread; it may have to wait until locks are free."""
-    count, threads = 0, []
+    count, threads, done = 0, [], False
 
     def before(*_):
         nonlocal count
         count += 1
-        after()
+        watch("")
         if count == at:
+            stage.look()
             threads.append(threading.Thread(target=act, args=(stage,)))
             threads[0].start()
             threads[0].join(PATIENCE)
+            watch("")
 
-    def after(*_):
-        if count >= at:
+    def after(_connection, statement):
+        watch(statement)
+
+    def watch(statement):
+        nonlocal done
+        if threads and not done:
+            done = not threads[0].is_alive()  # first, so that what was its last is looked at
             stage.look()
+        elif threads:
+            stage.look_after(statement)
 
     with at_statements(before, after):
         stage.attempt(call)

@@ -225,7 +225,7 @@ class Stage(Labs):
 
     def look_after(self, statement):
         """Look after a statement of Link's, while nobody else is at work: one that only reads changes nothing."""
-        if not statement.lstrip().startswith(("SELECT", "SET", "SHOW", "CONNECT")):
+        if may_change(statement):
             self.look()
 
     def _read(self, watch, parts):
@@ -264,6 +264,10 @@ class Stage(Labs):
             raise
         except errors.LinkError:
             return
+
+
+def may_change(statement):
+    return bool(statement) and not statement.lstrip().startswith(("SELECT", "SET", "SHOW", "CONNECT"))
 
 
 def _keys(keys):
