@@ -178,7 +178,7 @@ def test_objects_and_their_names_are_on_disk_before_the_commit(labs, monkeypatch
         )
 
     def unsynced(mover, moves):
-        moved(mover, moves)
+        left_out = moved(mover, moves)
         for path in [labs.ours / move.goal for move in moves]:
             above = [place for place in path.parents if place.is_relative_to(labs.ours)]
             assert (len(above) > 2, above[-1]) == (True, labs.ours)
@@ -186,6 +186,7 @@ def test_objects_and_their_names_are_on_disk_before_the_commit(labs, monkeypatch
             found.extend(str(child) for child, parent in chain if child.name not in seen.get(parent.stat().st_ino, ()))
             found.extend([str(path)] if path.stat().st_ino not in seen else [])
             found.append("looked")
+        return left_out
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(moving.Mover, "move", unsynced)

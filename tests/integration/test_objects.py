@@ -146,8 +146,9 @@ def test_a_collection_in_the_middle_of_a_pull_removes_nothing(labs, monkeypatch)
     plain = moving.Mover.move
 
     def collected(mover, moves):
-        plain(mover, moves)
+        left_out = plain(mover, moves)
         found.append((labs.gc(dry_run=False), files(labs.ours)))
+        return left_out
 
     monkeypatch.setattr(moving.Mover, "move", collected)
     assert shot.pull().pulled == 4
@@ -180,8 +181,8 @@ def test_what_an_undone_pull_brought_is_removed_by_the_next_collections(labs, mo
 
 @one
 @pytest.mark.parametrize("harm", ["missing", "short", "changed"])
-def test_a_wrong_object_stops_its_chunk_and_is_named(labs, harm):
-    """A missing, truncated or altered object: nothing is registered or local of its chunk, and the error says which it is."""
+def test_a_wrong_object_leaves_out_its_entity_and_is_named(labs, harm):
+    """A missing, truncated or altered object: its entity is neither registered nor local, and the result says which it is."""
     fill(labs)
     path = labs.theirs / names_in(labs.lab_s, "shot", ["image"])[0][0]["path"]
     if harm == "missing":
@@ -190,13 +191,47 @@ def test_a_wrong_object_stops_its_chunk_and_is_named(labs, harm):
         path.write_bytes(path.read_bytes()[:-1] + (b"" if harm == "short" else b"x"))
     shot = labs.linked()
     kind = errors.ObjectMissing if harm == "missing" else errors.ObjectDamaged
-    with pytest.raises(kind) as caught:
-        shot.pull()
-    assert (caught.value.column, caught.value.path) == ("image", path.relative_to(labs.theirs).as_posix())
-    assert "(shot='0')" in str(caught.value)
-    assert (len(shot()), labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema)) == (0, 0)
-    assert not (labs.ours / path.name).exists()
-    assert shot.pull("shot > 0").pulled == 3
+    done = shot.pull()
+    (fault,) = done.objects_missing
+    assert type(fault) is kind
+    assert (fault.column, fault.path) == ("image", path.relative_to(labs.theirs).as_posix())
+    assert "(shot='0')" in str(fault)
+    assert (done.pulled, "1 left out (objects missing, damaged or in the way)" in str(done)) == (3, True)
+    assert (len(shot()), labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema)) == (3, 3)
+    assert not list(labs.ours.rglob(path.name))
+
+
+@one
+def test_a_content_that_is_gone_leaves_out_all_that_name_it(labs):
+    """Two entities share a note and all share the cells' traces: each entity that names what is missing is named, once."""
+    fill(labs)
+    note, trace = names_in(labs.lab_s, "shot", ["note"])[0][0], names_in(labs.lab_s, "shot__cell", ["trace"])[0][0]
+    kept = (labs.theirs / trace["path"]).read_bytes()
+    for facts in (note, trace):
+        (labs.theirs / facts["path"]).unlink()
+    shot = labs.linked()
+    done = shot.pull()
+    assert (done.pulled, len(shot())) == (0, 0)
+    assert [fault.column for fault in done.objects_missing] == ["note", "trace", "note", "trace"]
+    (labs.theirs / trace["path"]).write_bytes(kept)
+    done = shot.pull()
+    assert (done.pulled, [fault.key for fault in done.objects_missing]) == (2, [{"shot": "0"}, {"shot": "2"}])
+
+
+@one
+def test_a_lost_row_whose_object_is_gone_stays_registered(labs):
+    """It was lab L's before: lab S may not delete it because an object of it is missing now."""
+    fill(labs)
+    shot = labs.linked()
+    shot.pull()
+    labs.lab_l.server.admin_query(f"DELETE FROM {labs.lab_l.table('shot__cell')} WHERE shot = 0")
+    labs.lab_l.server.admin_query(f"DELETE FROM {labs.lab_l.table('shot')} WHERE shot = 0")
+    (labs.theirs / names_in(labs.lab_s, "shot", ["image"])[0][0]["path"]).unlink()
+    for file in labs.ours.rglob("*"):
+        file.unlink() if file.is_file() else None
+    done = shot.pull()
+    assert (done.pulled, [fault.key for fault in done.objects_missing]) == (0, [{"shot": "0"}])
+    assert labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema) == 4
 
 
 @one
@@ -266,6 +301,10 @@ def test_by_reference_the_local_store_must_be_the_same_place(labs):
     with pytest.raises(errors.NotShared, match="'kept' stands for the source's 'raw'"):
         labs.linked(objects={"kept": "reference"}).pull()
     assert labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema) == 0
+    (labs.theirs / names_in(labs.lab_s, "shot", ["image"])[0][0]["path"]).unlink()
+    labs.connection._config.stores["kept"] = folder_store(labs.theirs)
+    done = labs.linked(objects={"kept": "reference"}).pull()
+    assert (done.pulled, [fault.column for fault in done.objects_missing]) == (3, ["image"])
     for objects in ("move", {"raw": "copy"}):
         with pytest.raises(ValueError, match="move|no local stores"):
             labs.linked(objects=objects)

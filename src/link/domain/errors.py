@@ -44,7 +44,10 @@ class LinkError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the fields: exceptions pickle positional arguments only."""
-        return _rebuild, (type(self), {name.name: getattr(self, name.name) for name in type(self).__attrs_attrs__})
+        return _rebuild, (type(self), self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in type(self).__attrs_attrs__}
 
     def what(self) -> str:
         """Say what went wrong."""
@@ -539,14 +542,18 @@ class ObjectMissing(LinkError):
         """The column and the row that name the object."""
         return f"{self.path!r} of column {self.column!r} of {self.table}{f' {spelled(self.key)}' if self.key else ''}"
 
+    def about(self, key: Mapping[str, str]) -> ObjectMissing:
+        """Return the same error about another row."""
+        return type(self)(**{**self._facts(), "key": key})
+
     def what(self) -> str:
         return f"Object {self.whose} is not in the source's store {self.store!r}."
 
     def standing(self) -> str:
-        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+        return "Nothing of its entity was written."
 
     def advice(self) -> str:
-        return "Tell lab S; a pull restricted to other rows goes on without it."
+        return "Tell lab S; the next pull tries again."
 
 
 @error_class
@@ -573,6 +580,9 @@ class NotShared(ObjectMissing):
             f"The local store {self.store!r} stands for the source's {self.source_store!r} by reference and has not"
             f" got its object {self.whose}."
         )
+
+    def standing(self) -> str:
+        return "The transfer was undone on both servers; earlier chunks of this pull stay."
 
     def advice(self) -> str:
         return "Let both stores be one place, or leave out objects='reference', so that the objects are copied."

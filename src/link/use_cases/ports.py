@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
-    from link.domain.errors import ValueNotRepresentable
+    from link.domain.errors import ObjectMissing, ValueNotRepresentable
     from link.domain.keys import Key, Keys
     from link.domain.transfers import OpenTransfer, Operation, Outcome, Transfer
     from link.use_cases.inspection import Inspector
@@ -233,11 +233,12 @@ class Objects(Protocol):
         Raises `StoreNotMapped`, `StoreNotConfigured`, `StoreNotAccessible`, `StoresCollide`.
         """
 
-    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
+    def bring(self, transfer: Transfer, chunk: Chunk) -> tuple[Chunk, Sequence[tuple[int, ObjectMissing]]]:
         """Copy what the rows of `chunk`, registered under `transfer`, refer to; return it with rows that name the copies.
 
-        When it returns, every copy is whole. Whether it returns or raises, what has been copied stays until the transfer is
-        decided and goes by itself where no row came to name it.
+        With it come the positions of entities whose objects are not there or not what is recorded of them, and an error for
+        each: where there are any, what is returned must not be committed, else every copy is whole. Whether it returns or
+        raises, what has been copied stays until the transfer is decided and goes by itself where no row came to name it.
         """
 
 
@@ -247,9 +248,9 @@ class NothingStored:
     def prepare(self) -> None:
         """There is nothing to see."""
 
-    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
+    def bring(self, transfer: Transfer, chunk: Chunk) -> tuple[Chunk, Sequence[tuple[int, ObjectMissing]]]:
         """Return `chunk` as it is."""
-        return chunk
+        return chunk, ()
 
 
 class Progress(Protocol):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from link.domain.errors import KeyConflict
+from link.domain.errors import KeyConflict, ObjectMissing
 from link.domain.keys import pick
 from link.domain.planning import Action, Plan, plan_pull
 from link.domain.transfers import Operation, Outcome, Transfer
@@ -37,13 +37,15 @@ class _Tally:
     conflicts: list[Difference] = field(factory=list)
     inconsistent: list[tuple[Key, Inconsistency]] = field(factory=list)
     not_representable: list[ValueNotRepresentable] = field(factory=list)
+    objects_missing: list[ObjectMissing] = field(factory=list)
 
 
 def pull(ports: Ports, selection: object = None) -> PullResult:
     """Pull every entity of `selection` that is not local and whose deletion was not requested; None selects all.
 
     Chunk by chunk, each a transfer of its own: an error undoes its chunk, leaves the chunks before it, and is raised. An
-    entity with a value that the local server cannot hold is left out and named in the result.
+    entity with a value that the local server cannot hold, or an object that is missing or damaged, is left out and named in
+    the result.
     """
     start = ports.clock()
     ports.progress.begin("pull")
@@ -74,6 +76,7 @@ def pull(ports: Ports, selection: object = None) -> PullResult:
         conflicts=tuple(tally.conflicts),
         inconsistent=tuple(tally.inconsistent),
         not_representable=tuple(tally.not_representable),
+        objects_missing=tuple(tally.objects_missing),
         seconds=ports.clock() - start,
     )
 
@@ -124,13 +127,15 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally, *, again: bo
     brought back meanwhile are left out of a second try. Keys may be both fresh and lost, where one cannot know which.
     """
     transfer = Transfer(operation=Operation.PULL, owner=ports.owner)
-    unfit: Sequence[tuple[int, ValueNotRepresentable]] = ()
+    unfit: Sequence[tuple[int, ValueNotRepresentable | ObjectMissing]] = ()
     try:
         chunk = ports.outbound.register(transfer, fresh, lost)
         unfit = ports.local.unfit(chunk) if chunk.keys else ()
+        if chunk.keys and not unfit:
+            chunk, unfit = ports.objects.bring(transfer, chunk)
         fits = bool(chunk.keys) and not unfit
         if fits:
-            ports.local.commit_pull(transfer, ports.objects.bring(transfer, chunk))
+            ports.local.commit_pull(transfer, chunk)
     except Exception as error:
         if settle_failure(ports, transfer) is None:
             if not isinstance(error, KeyConflict) or not lost:
@@ -152,10 +157,18 @@ def _transfer(ports: Ports, fresh: Keys, lost: Keys, tally: _Tally, *, again: bo
 
 
 def _without_unfit(
-    ports: Ports, keys: Keys, lost: Keys, unfit: Sequence[tuple[int, ValueNotRepresentable]], tally: _Tally
+    ports: Ports,
+    keys: Keys,
+    lost: Keys,
+    unfit: Sequence[tuple[int, ValueNotRepresentable | ObjectMissing]],
+    tally: _Tally,
 ) -> None:
-    """Move a chunk again, without the entities that the local server cannot hold; what was fresh in it is so again."""
-    tally.not_representable += [fault for _, fault in unfit]
+    """Move a chunk again, without the entities that cannot come along; what was fresh in it is so again."""
+    for _, fault in unfit:
+        if isinstance(fault, ObjectMissing):
+            tally.objects_missing.append(fault)
+        else:
+            tally.not_representable.append(fault)
     left_out = {keys[position] for position, _ in unfit}
     rest = [key for key in keys if key not in left_out]
     if rest:

@@ -14,7 +14,7 @@ from link.domain.states import State
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from link.domain.errors import ValueNotRepresentable
+    from link.domain.errors import ObjectMissing, ValueNotRepresentable
     from link.domain.findings import Finding, Trouble
     from link.domain.keys import Key
     from link.domain.states import Inconsistency
@@ -49,6 +49,8 @@ class PullResult:
     """Keys left alone because what the servers say of them does not fit together."""
     not_representable: Sequence[ValueNotRepresentable] = ()
     """Entities left out because of a value that the local server cannot hold exactly; an error for each, which says why."""
+    objects_missing: Sequence[ObjectMissing] = ()
+    """Entities left out because an object that they name is missing, damaged or in the way of another; an error for each."""
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -62,6 +64,7 @@ class PullResult:
             "conflicts": len(self.conflicts),
             "inconsistent": len(self.inconsistent),
             "left out (not representable)": len(self.not_representable),
+            "left out (objects missing, damaged or in the way)": len(self.objects_missing),
         }
         return _line(f"pulled {self.pulled:,}" if self.pulled else "nothing new", parts, self.seconds)
 

@@ -54,12 +54,16 @@ class Linked:
         self.simulation, self.random, self.name, self.keys = simulation, simulation.random, name, keys
         self.world = World(at_step=simulation.at_step, journal=journal)
         self.world.unfit = {self.random.choice(keys)} if simulation.seed % 5 == 0 else set()
+        self.world.without_objects = {self.random.choice(keys)} if simulation.seed % 7 == 0 else set()
         self.by_hand, self.made_up = by_hand, set()
         self.strays = set()
         """Committed locally by a run whose registration a restored backup of lab S does not know."""
 
     def some(self):
         return [key for key in self.keys if self.random.random() < 0.5]
+
+    def left_out(self):
+        return self.world.unfit | self.world.without_objects
 
     def backup(self):
         world = self.world
@@ -137,12 +141,12 @@ class Linked:
         allowed = {*SETTLED, State.LOCAL_ONLY, Inconsistency.APPROVED_BUT_LOCAL} if restored else SETTLED
         stuck = {key: state for key in self.keys if (state := classify(self.world.evidence(key))) not in allowed}
         stuck = {key: state for key, state in stuck.items() if not (state is State.LOCAL_ONLY and key in self.made_up)}
-        stuck = {key: state for key, state in stuck.items() if not (state in UNFIT and key in self.world.unfit)}
+        stuck = {key: state for key, state in stuck.items() if not (state in UNFIT and key in self.left_out())}
         return f"stuck: {stuck}" if stuck else None
 
 
 UNFIT = {State.IDLE, State.LOST_LOCALLY}
-"""Where an entity that the local server cannot hold stays."""
+"""Where an entity stays that the local server cannot hold, or whose objects are missing."""
 
 
 class Actor:

@@ -131,3 +131,13 @@ def test_what_the_local_server_cannot_hold_is_left_out_of_its_chunk(world):
     world.lose(KEYS[0])
     assert [fault.key for fault in pull(Run(world).ports()).not_representable] == [{"key0": "a"}]
     assert (set(world.local), set(world.outbound)) == ({KEYS[1], KEYS[2]}, set(KEYS))
+
+
+def test_what_names_objects_that_are_missing_is_left_out_of_its_chunk(world):
+    """As what the local server cannot hold; both may be in one chunk."""
+    world.unfit, world.without_objects = {KEYS[0]}, {KEYS[1]}
+    result = pull(Run(world).ports())
+    assert (result.pulled, len(result.not_representable)) == (1, 1)
+    assert [fault.path for fault in result.objects_missing] == ["b"]
+    assert set(world.local) == set(world.outbound) == {KEYS[2]}
+    assert not any(entry.is_open for entry in world.journal.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import define, evolve
 
@@ -14,11 +14,12 @@ from link.adapters.datajoint.moving import Mover, unfinished
 from link.adapters.datajoint.objects import Entry, Packing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from link.adapters.datajoint.model import EntityModel
     from link.adapters.datajoint.session import Session
     from link.adapters.datajoint.stores import StoreMap
+    from link.domain.errors import ObjectMissing
     from link.domain.transfers import Transfer
     from link.use_cases.ports import Chunk
 
@@ -58,17 +59,17 @@ class Carrier:
         except Exception:  # noqa: BLE001 - the place is not needed now; the record stays, and the next pull tries again
             return False
 
-    def bring(self, transfer: Transfer, chunk: Chunk) -> Chunk:
+    def bring(self, transfer: Transfer, chunk: Chunk) -> tuple[Chunk, Sequence[tuple[int, ObjectMissing]]]:
         packing = Packing(stores=self.stores)
-        rows: Any = chunk.rows
-        packed = packing.rows(self.entity, rows)
-        if packing.moves:
+        packed = packing.rows(self.entity, chunk)
+        if packing.moves and not packing.faults:
             moves = list(packing.moves.values())
             flight.record(self.session(), transfer, self._entries(packing))
             mover = Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told)
-            mover.move(moves)
+            for move, error in mover.move(moves):
+                packing.blame(move.owners, error)
             self.told(max(packing.size - mover.arrived, 0))  # what several rows name is copied once and expected of each
-        return evolve(chunk, rows=packed)
+        return evolve(chunk, rows=packed), sorted(packing.faults.items())
 
     def _entries(self, packing: Packing) -> Iterator[Entry]:
         """Yield what must not be removed meanwhile: the objects, and the folders of those that are not whole yet."""

@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.objects import MANIFEST, UNFINISHED
-from link.domain.errors import LinkError, NotShared, ObjectInTheWay
+from link.domain.errors import LinkError, NotShared, ObjectInTheWay, ObjectMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,11 +43,15 @@ class Mover:
     """Hears of bytes that have arrived or are there, from any thread, one at a time."""
     _stop: Event = field(factory=Event, init=False)
     _lock: Lock = field(factory=Lock, init=False)
+    _faults: list[tuple[Move, ObjectMissing]] = field(factory=list, init=False)
     arrived: int = field(default=0, init=False)
     """How many bytes `told` has heard of."""
 
-    def move(self, moves: Sequence[Move]) -> None:
-        """Copy all of them, for good; the first error stops the others and is raised, and what has arrived stays."""
+    def move(self, moves: Sequence[Move]) -> Sequence[tuple[Move, ObjectMissing]]:
+        """Copy all of them, for good, but for those that are returned: missing, damaged, or with another file in their place.
+
+        Any other error stops the rest and is raised; what has arrived stays.
+        """
         workers = max((place.workers for move in moves for place in (move.source.place, move.local.place)), default=1)
         with ThreadPoolExecutor(workers, thread_name_prefix="link-objects") as pool:
             try:
@@ -55,17 +59,22 @@ class Mover:
                 folders = [pool.submit(self._guarded, unfolded, move) for move in moves if move.folder and not move.stays]
                 self._finish([*referred, *folders])
                 files = [move for move in moves if not move.folder and not move.stays]
-                files += [move for future in folders for move in future.result()]
+                files += [move for future in folders for move in future.result() or ()]
                 self._finish([pool.submit(self._guarded, self._copy, move) for move in files])
-                for move in moves:
-                    if move.folder and move.items == 0 and not move.stays:
-                        self._guarded(_make_folder, move)
-                folders_above = _folders(files).items()
-                self._finish([pool.submit(self._guarded, partial(_secure, place), move) for (_, place), move in folders_above])
+                if not self._faults:  # else nobody will name what has arrived
+                    self._secure(pool, moves, files)
             except BaseException:
                 self._stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+        return self._faults
+
+    def _secure(self, pool: ThreadPoolExecutor, moves: Sequence[Move], files: Sequence[Move]) -> None:
+        for move in moves:
+            if move.folder and move.items == 0 and not move.stays:
+                self._guarded(_make_folder, move)
+        above = _folders(files).items()
+        self._finish([pool.submit(self._guarded, partial(_secure, place), move) for (_, place), move in above])
 
     def _finish(self, futures: Sequence[Future[Any]]) -> None:
         pending = set(futures)
@@ -79,7 +88,14 @@ class Mover:
     def _guarded(self, act: Callable[[Move], Any], move: Move) -> Any:
         if self._stop.is_set():
             raise Stopped
-        return guarded(act, move)
+        try:
+            return guarded(act, move)
+        except NotShared:
+            raise
+        except ObjectMissing as error:
+            with self._lock:
+                self._faults.append((move, error))
+            return None
 
     def _copy(self, move: Move) -> None:
         there = move.addressing is not Addressing.SCHEMA and self._is_there(move)
@@ -257,10 +273,13 @@ def _header(head: bytes) -> int:
 
 
 def _look(move: Move) -> None:
-    """See that the local store has an object that stays where it is."""
-    place = move.local.place
-    there = sum(place.files(move.goal).values()) if move.folder else place.size(move.goal)
+    """See that the local store has an object that stays where it is, as the source's own has it."""
+    there = _weight(move.local, move.goal, move)
     if there is None or (move.size is not None and there != move.size):
+        with _reading():
+            recorded_wrongly = there == _weight(move.source, move.path, move)
+        if recorded_wrongly:
+            raise move.missing() if there is None else move.damaged(f"{move.size} bytes", f"{there} bytes")
         raise NotShared(
             table=move.table,
             column=move.column,
@@ -269,6 +288,16 @@ def _look(move: Move) -> None:
             source_store=move.source.name,
             key=move.key,
         )
+
+
+def _weight(store: Store, path: str, move: Move) -> int | None:
+    """Return the bytes of a file, or of all files of a folder; None where nothing is there."""
+    if not move.folder:
+        return store.place.size(path)
+    try:
+        return sum(store.place.files(path).values())
+    except FileNotFoundError:
+        return None
 
 
 def unfinished(store: Store, schema: str) -> str:

@@ -17,14 +17,16 @@ from datajoint.storage import generate_token
 from link.adapters.datajoint import legacy_objects, stored_codecs
 from link.adapters.datajoint.exactness import canonical
 from link.adapters.datajoint.model import Addressing
+from link.adapters.datajoint.rows import reader
 from link.adapters.datajoint.stores import Mode
 from link.domain.errors import ObjectDamaged, ObjectMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
     from link.adapters.datajoint.stores import Mapped, Store, StoreMap
+    from link.use_cases.ports import Chunk
 
 MANIFEST = ".manifest.json"
 """What DataJoint puts beside a folder."""
@@ -50,6 +52,8 @@ class Move:
     """On the local side."""
     key: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
     """Of a row that names it."""
+    owners: dict[int, Mapping[str, str]] = field(factory=dict, repr=False, eq=False)
+    """The positions of the entities that name it, each with the key of a row of theirs; the files of a folder share them."""
     prefix: bytes = b""
     """What the copy has in front of the source's bytes; `size` and `content` are the copy's."""
     stays: bool = False
@@ -112,27 +116,56 @@ class Packing:
     """
     size: int = field(default=0, init=False)
     """Bytes that the rows name and that are copied, as they are recorded; once for each row."""
+    faults: dict[int, ObjectMissing] = field(factory=dict, init=False)
+    """By position, the first fault of each entity whose objects cannot come along."""
     _key: Mapping[str, str] = field(factory=dict, init=False)
     """Of the row that is being read."""
+    _owner: int = field(default=0, init=False)
+    """The position of its entity."""
 
-    def rows(self, entity: EntityModel, rows: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    def rows(self, entity: EntityModel, chunk: Chunk) -> dict[str, Sequence[Any]]:
         """Return the rows of every table as the local side will have them."""
+        rows: Any = chunk.rows
         return {
-            table.name: self._table(table, rows[table.name]) if table.stored else rows[table.name] for table in entity.tables
+            table.name: self._table(table, rows[table.name], self._owners(entity, table, chunk))
+            if table.stored
+            else rows[table.name]
+            for table in entity.tables
         }
 
-    def _table(self, table: TableModel, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _owners(self, entity: EntityModel, table: TableModel, chunk: Chunk) -> Iterator[int]:
+        """Yield the position of the entity of each row of a table."""
+        positions = {key: position for position, key in enumerate(chunk.keys)}
+        rows: Any = chunk.rows
+        respelled, key_of = chunk.respelled.get(table.name, {}), reader(table, entity.master.key)
+        return (
+            respelled[place] if place in respelled else positions[key_of(row)] for place, row in enumerate(rows[table.name])
+        )
+
+    def _table(self, table: TableModel, rows: Sequence[Any], owners: Iterable[int]) -> list[tuple[Any, ...]]:
         places = {number: column for number, column in enumerate(table.columns) if column.addressing}
         keys = {number: column.name for number, column in enumerate(table.columns) if column.in_key}
         packed = []
-        for row in rows:
+        for row, self._owner in zip(rows, owners, strict=True):
             values = list(row)
             self._key = {name: str(row[number]) for number, name in keys.items()}
             for number, column in places.items():
                 if row[number] is not None:
-                    values[number] = self._value(table, column, row[number])
+                    values[number] = self._packed(table, column, row[number])
             packed.append(tuple(values))
         return packed
+
+    def _packed(self, table: TableModel, column: Column, text: str) -> str:
+        try:
+            return self._value(table, column, text)
+        except ObjectMissing as error:
+            self.blame({self._owner: self._key}, error)
+            return text
+
+    def blame(self, owners: Mapping[int, Mapping[str, str]], error: ObjectMissing) -> None:
+        """Note that an object of some entities cannot come along."""
+        for position, key in owners.items():
+            self.faults.setdefault(position, error.about(key))
 
     def _value(self, table: TableModel, column: Column, text: str) -> str:
         facts = _facts(table, column, text)
@@ -168,7 +201,7 @@ class Packing:
     ) -> Move:
         move = _move(table, column, facts, mapped.source, mapped.local)
         stays = mapped.mode is Mode.REFERENCE
-        move = evolve(move, key=self._key, stays=stays, prefix=prefix, content=move.content or known)
+        move = evolve(move, key=self._key, owners={}, stays=stays, prefix=prefix, content=move.content or known)
         _check_inside(move)
         goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
         move = evolve(move, goal=goal)
@@ -184,7 +217,9 @@ class Packing:
                 in_parts=in_parts,
             )
             self.entries[entry] = None
-        return self.moves.setdefault((move.local.name, goal), move)
+        entered = self.moves.setdefault((move.local.name, goal), move)
+        entered.owners.setdefault(self._owner, self._key)
+        return entered
 
 
 def recorded(table: TableModel, column: Column, text: str, store: Callable[[str], Store]) -> Move:

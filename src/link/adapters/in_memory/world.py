@@ -116,6 +116,9 @@ class World:
     unfit: set[Key] = field(factory=set)
     """The keys of entities with a value that the local server cannot hold."""
 
+    without_objects: set[Key] = field(factory=set)
+    """The keys of entities that name an object that is not there."""
+
     # ---- lab S, with plain DataJoint
 
     def insert(self, key: Key, *values: str) -> None:
