@@ -5,6 +5,7 @@ from __future__ import annotations
 import buckets
 import numpy as np
 import pytest
+from proxy import Proxy
 from servers import Product
 from stored import StoredLab, collect, names_in
 from test_objects import Both, fill, folder_store, one
@@ -119,6 +120,34 @@ def test_one_server_copies_by_itself(labs, monkeypatch):
     buckets.get().fs.rm(full)
     (fault,) = shot.pull().objects_missing
     assert (type(fault), len(shot())) == (errors.ObjectMissing, 3)
+
+
+class Uncopying(Proxy):
+    """A server that cannot copy objects by itself."""
+
+    asked = 0
+
+    def answer(self, data):
+        if b"x-amz-copy-source" not in data.lower():
+            return None
+        self.asked += 1
+        body = b"<Error><Code>NotImplemented</Code><Message>no copies here</Message></Error>"
+        return b"HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+@one
+@pytest.mark.parametrize("sides", ["bucket to bucket"], indirect=True)
+def test_what_a_server_cannot_copy_by_itself_is_read(labs):
+    """The server is asked first; what it refuses arrives all the same, verified here."""
+    fill(labs)
+    with Uncopying(buckets.get().port) as proxy:
+        for config in (labs.source.config, labs.connection._config):
+            config.stores["raw"]["endpoint"] = f"127.0.0.1:{proxy.port}"
+        shot = labs.linked()
+        assert shot.pull().pulled == 4
+        assert proxy.asked >= 8
+        empty(labs)
+        assert all((row["image"] == np.arange(100) + row["shot"]).all() for row in shot.proj("image").to_dicts())
 
 
 @one

@@ -101,42 +101,79 @@ def test_a_process_killed_while_it_copies_leaves_nothing_for_ever(labs):  # noqa
     assert (labs.ours / next(path for path in named if (labs.ours / path).stat().st_size > BIG)).exists()
 
 
-@one
-def test_the_parts_of_an_upload_that_was_killed_are_removed(labs, monkeypatch):  # noqa: F811
-    """Killed between two parts: a bucket would keep them unseen for ever. A later pull removes them, and nobody else's."""
-    table = labs.source.declare()
-    big = labs.theirs.parent / "big"
-    with big.open("wb") as file:
+def _parts(bucket):
+    return [upload["Key"] for upload in buckets.get().fs.call_s3("list_multipart_uploads", Bucket=bucket).get("Uploads", [])]
+
+
+def _killed_upload(labs, bucket, store, column="note"):  # noqa: F811
+    """Kill a pull of two rows between two parts of its large object, and recover; return the linked table."""
+    table = labs.source.declare("shot : int32\n---\nimage : <blob@raw>\nnote=null : <attach@raw>\nfile=null : <filepath@raw>")
+    (labs.theirs / "mouse").mkdir()
+    places = {"note": labs.theirs.parent / "big", "file": labs.theirs / "mouse" / "big"}
+    with places[column].open("wb") as file:
         file.truncate(BIG // 3)
-    labs.source.insert(table, {"shot": 7}, note=str(big), image=1)
-    server = buckets.get()
-    bucket = server.bucket()
-    own = server.fs.open(f"{bucket}/own", "wb", block_size=5 * 2**20, autocommit=False)
-    own.write(bytes(6 * 2**20))
-    own.closed = True  # never to be finished here
-    labs.connection._config.stores["kept"] = server.store(bucket)
-    shot = labs.linked()
+    labs.source.insert(table, {"shot": 7}, image=1, **{column: {"note": str(places["note"]), "file": "mouse/big"}[column]})
+    labs.connection._config.stores["kept"] = store
+    shot, there = labs.linked(), len(_parts(bucket))
     shot.pull("shot > 99")
-
-    def parts():
-        return [upload["Key"] for upload in server.fs.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]]
-
     process = puller(labs)
-    while len(parts()) < 2:
+    while len(_parts(bucket)) == there:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert shot.pull("shot > 99").recovered == 1
-    assert len(parts()) == 2  # by the clock it could still be somebody's
+    return shot
+
+
+@one
+@pytest.mark.parametrize("column", ["note", "file"])
+def test_the_parts_of_an_upload_that_was_killed_are_removed(labs, monkeypatch, column):  # noqa: F811
+    """Killed between two parts: a bucket would keep them unseen for ever. A later pull removes them, and nobody else's."""
+    server = buckets.get()
+    bucket = server.bucket()
+    own = server.fs.open(f"{bucket}/own", "wb", block_size=5 * 2**20, autocommit=False)
+    own.write(bytes(6 * 2**20))
+    own.closed = True  # never to be finished here
+    shot = _killed_upload(labs, bucket, server.store(bucket), column)
+    assert len(_parts(bucket)) == 2  # by the clock it could still be somebody's
     assert labs.gc(dry_run=False)["deleted"] == 0
     labs.forget_flights()
     assert shot.pull("shot > 99").pulled == 0
-    assert len(parts()) == 2
+    assert len(_parts(bucket)) == 2
     monkeypatch.setattr(flight, "GRACE", 0)
     assert shot.pull("shot > 99").pulled == 0
-    assert parts() == ["own"]
+    assert _parts(bucket) == ["own"]
     assert labs.lab_l.count("link_objects_in_flight") == 0
+    assert shot.pull().pulled == 1
+
+
+class Forbidding(Proxy):
+    """Forbids to look for parts of uploads."""
+
+    asked = 0
+
+    def answer(self, data):
+        head = data.split(b"\r\n", 1)[0]
+        if not head.startswith(b"GET") or b"uploads" not in head:
+            return None
+        self.asked += 1
+        return _forbidden()
+
+
+@one
+def test_parts_that_may_not_be_removed_are_left_to_a_rule_of_the_bucket(labs, monkeypatch):  # noqa: F811
+    """Without the right to list uploads pulls go on, and nothing is asked for ever."""
+    server = buckets.get()
+    bucket = server.bucket()
+    with Forbidding(server.port) as proxy:
+        shot = _killed_upload(labs, bucket, {**server.store(bucket), "endpoint": f"127.0.0.1:{proxy.port}"})
+        labs.forget_flights()
+        monkeypatch.setattr(flight, "GRACE", 0)
+        assert shot.pull().pulled == 1
+        assert (proxy.asked, len(_parts(bucket))) == (1, 1)
+        shot.pull()
+        assert (proxy.asked, labs.lab_l.count("link_objects_in_flight")) == (1, 0)
 
 
 @one
@@ -220,8 +257,12 @@ class Refusing(Proxy):
         self.writes -= data.startswith(b"PUT")
         if self.writes >= 0:
             return None
-        body = b"<Error><Code>AccessDenied</Code><Message>no more</Message></Error>"
-        return b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        return _forbidden()
+
+
+def _forbidden():
+    body = b"<Error><Code>AccessDenied</Code><Message>no more</Message></Error>"
+    return b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 @one

@@ -14,6 +14,7 @@ from stored import folder_store, names_in
 from test_objects import Both, StoredLab
 
 from link import errors
+from link.infrastructure import progress
 
 PAIRS = [(Product.MYSQL, Product.POSTGRESQL), (Product.MARIADB, Product.MYSQL)]
 FILL = """
@@ -83,6 +84,20 @@ def test_what_0_14_stored_reads_locally(labs):
     assert labs.gc(dry_run=False)["deleted"] == 0
     facts = names_in(labs.lab_l, "shot", ["image", "note", "file"])
     assert all(fact["store"] == "kept" and labs.lab_s.source_schema not in str(fact) for row in facts for fact in row if fact)
+
+
+def test_the_bytes_of_what_0_14_stored_are_known_before(labs, monkeypatch):
+    """The bar's total is what its record of stored objects says, and what arrives but for the names of attachments."""
+    shot, told = labs.linked(source_stores={"raw": folder_store(labs.theirs)}), []
+    monkeypatch.setattr(progress.Bar, "expect", lambda _bar, amount: told.append(amount()))
+    monkeypatch.setattr(progress.Bar, "carry", lambda _bar, size: told.append(size))
+    records = f"SELECT SUM(size) FROM {labs.lab_s.table('~external_raw')}"
+    recorded = int(labs.lab_s.server.admin_query(records)[0][0])
+    assert shot.pull().pulled == 4
+    assert (told[0], sum(told[1:])) == (recorded, recorded + 3 * len("note.txt\0"))
+    told.clear()
+    assert shot.pull().already_local == 4
+    assert told == [0]
 
 
 def test_what_0_14_stored_wrongly_is_noticed(labs):
