@@ -11,9 +11,8 @@ from servers import Product
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
 import lab_s
-from kinds import KINDS
+from kinds import KINDS, STAGES
 from points import explore
-from stage import Stage
 from states import OPERATIONS
 from storm import storm
 
@@ -23,7 +22,7 @@ POINTS = int(os.environ.get("LINK_FAULT_POINTS", "1"))
 COMBINED = [
     (kind, operation)
     for row, kind in enumerate(KINDS)
-    for column, operation in enumerate(OPERATIONS)
+    for column, operation in enumerate(kind.operations)
     if "LINK_FAULT_POINTS" in os.environ or (row + column) % 2 == 0
 ]
 """Every kind with every operation where points are asked for, else every other pair of the two."""
@@ -34,10 +33,10 @@ def stages():
     """Return the stages, one with its servers behind proxies, each made when first needed."""
     made = {}
 
-    def stage_of(*, proxied):
-        if proxied not in made:
-            made[proxied] = Stage(PAIR, proxied=proxied)
-        return made[proxied]
+    def stage_of(name):
+        if name not in made:
+            made[name] = STAGES[name](PAIR)
+        return made[name]
 
     yield stage_of
     for stage in made.values():
@@ -46,7 +45,7 @@ def stages():
 
 @pytest.fixture(scope="module")
 def stage(stages):
-    return stages(proxied=False)
+    return stages("plain")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ on_the_pair = pytest.mark.parametrize("pair", [PAIR], ids=["postgresql-to-mariad
 def test_nothing_that_happens_breaks_the_promise(stages, lengths, kind, operation, pair):
     """The promise holds before and after every statement, and the next call completes the work."""
     step = max(1, lengths[operation] // POINTS)
-    tally = explore(stages(proxied=kind.proxied), kind, operation, step=step, first=1 + KINDS.index(kind) % step)
+    tally = explore(stages(kind.on), kind, operation, step=step, first=1 + KINDS.index(kind) % step)
     assert tally.violations == []
     assert tally.points >= max(1, min(POINTS, lengths[operation]) // 2)
 

@@ -19,11 +19,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(folder) for folder in Path(__file__).parents[:3]]
 import servers
-from kinds import KINDS
+from kinds import KINDS, STAGES
 from points import explore
 from servers import Product
 from stage import Stage
-from states import OPERATIONS
 from storm import storm
 from watch import Violation
 
@@ -53,8 +52,8 @@ def main():
     found = json.loads(options.results.read_text()) if options.add and options.results.exists() else {}
     violations = 0
     for pair in options.pairs.split(","):
-        for proxied in (False, True):
-            violations += explored(pair, [kind for kind in kinds if kind.proxied is proxied], options, found)
+        for name in STAGES:
+            violations += explored(pair, [kind for kind in kinds if kind.on == name], options, found)
         violations += weathered(pair, options, found) if not words or "storm" in words else 0
     servers.remove_all()
     return violations
@@ -64,11 +63,11 @@ def explored(pair, kinds, options, found):
     """Explore kinds on a pair, and write the table after each; return the number of violations."""
     if not kinds:
         return 0
-    stage = Stage(tuple(Product(name) for name in pair.split("-to-")), proxied=kinds[0].proxied)
+    stage = STAGES[kinds[0].on](tuple(Product(name) for name in pair.split("-to-")))
     violations = 0
     for kind in kinds:
         start, looks, points, told = time.monotonic(), stage.observed, 0, []
-        for operation in OPERATIONS:
+        for operation in kind.operations:
             tally = explore(stage, kind, operation, step=options.step)
             points, told = points + tally.points, told + tally.violations
         seconds = time.monotonic() - start

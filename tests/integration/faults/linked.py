@@ -100,10 +100,18 @@ class Labs:
             database_name=server.database_name,
             use_tls=False,
             timeout=self.timeout,
+            **self._source_options(),
         )
-        item = Link(local, source, outbound=self.lab_s.outbound_schema)(type("Item", (), {}))()
+        item = Link(local, source, outbound=self.lab_s.outbound_schema, **self._options())(type("Item", (), {}))()
         item._operations.chunk = 2
         return item
+
+    def _options(self):
+        """Return what else a link of these labs has."""
+        return {}
+
+    def _source_options(self):
+        return {}
 
     def _declare_note(self):
         """Let lab L have a table of its own that depends on the copies."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager, suppress
 
 import psycopg2
 import pymysql
-from hooks import at_statements
+from hooks import FILES, at_statements
 from linked import PIECES, Labs
 from states import BROKEN, OPERATIONS, PREPARED
 from watch import FALSE_ALARMS, Seen, Violation
@@ -29,6 +30,8 @@ OUTBOUND = (
 class Stage(Labs):
     """The labs in the states that operations start from, and what is seen of them."""
 
+    local_tables = LOCAL
+
     def __init__(self, pair, *, proxied=False):
         super().__init__(pair, proxied=proxied)
         self.down, self.observed, self.broken = False, 0, frozenset()
@@ -40,7 +43,7 @@ class Stage(Labs):
             self._clear()
             self.broken = frozenset()
             prepare(self)
-            self._saved[operation] = self._save()
+            self._saved[operation] = self._save(operation)
             self.broken = BROKEN.get(operation, frozenset())
             with at_statements(lambda *_: self.look(), lambda *_: self.look()):
                 OPERATIONS[operation](self.item)
@@ -107,7 +110,7 @@ class Stage(Labs):
         ports = context.__enter__().ports
         transfer, wires = Transfer(operation=operation, owner=ports.owner), [(str(key),) for key in keys]
         if operation is Operation.PULL:
-            chunk = ports.outbound.register(transfer, wires, [])
+            chunk, _ = ports.objects.bring(transfer, ports.outbound.register(transfer, wires, []))
             if decided:
                 ports.local.commit_pull(transfer, chunk)
         else:
@@ -117,7 +120,7 @@ class Stage(Labs):
         context.__exit__(None, None, None)
 
     def _clear(self):
-        self._put(self.watch_l, [(self.local(name), []) for name in LOCAL])
+        self._put(self.watch_l, [(self.local(name), []) for name in self.local_tables])
         self._put(self.watch_s, [(name, []) for name in self._at_the_source()[2:]])
         self._put(self.watch_s, [])
 
@@ -128,8 +131,8 @@ class Stage(Labs):
         names = [name for name in OUTBOUND if self._has_guard_rows() or name != "~item_outbound_guard"]
         return [*(self.lab_s.table(name) for name in SOURCE), *(self.outbound(name) for name in names)]
 
-    def _save(self):
-        tables = [(self.watch_l, [self.local(name) for name in LOCAL]), (self.watch_s, self._at_the_source())]
+    def _save(self, _operation):
+        tables = [(self.watch_l, [self.local(name) for name in self.local_tables]), (self.watch_s, self._at_the_source())]
         return [(watch, [(table, watch.query(f"SELECT * FROM {table}")) for table in names]) for watch, names in tables]
 
     def restore(self, operation):
@@ -148,7 +151,7 @@ class Stage(Labs):
             for table, rows in tables:
                 if rows:
                     places = ", ".join(["(" + ", ".join(["%s"] * len(rows[0])) + ")"] * len(rows))
-                    watch.query(f"INSERT INTO {table} VALUES {places}", [value for row in rows for value in row])
+                    watch.query(f"INSERT INTO {table} VALUES {places}", [_plain(value) for row in rows for value in row])
 
     @contextmanager
     def _past_the_guard(self, watch):
@@ -267,7 +270,12 @@ class Stage(Labs):
 
 
 def may_change(statement):
-    return bool(statement) and not statement.lstrip().startswith(("SELECT", "SET", "SHOW", "CONNECT"))
+    return bool(statement) and not statement.lstrip().startswith(("SELECT", "SET", "SHOW", "CONNECT", *FILES))
+
+
+def _plain(value):
+    """Return what a driver takes for JSON that it has read."""
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def _keys(keys):
