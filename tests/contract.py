@@ -236,6 +236,19 @@ class Contract:
         assert bench.local() == {A, B, C}
         assert ports.local.abandon(transfer) is Outcome.ABANDONED
 
+    def test_a_refresh_during_the_prompt_stops_no_delete(self, bench, ports):
+        """What it shows of lab S's requests is Link's own, and goes with the rows without having been confirmed."""
+        pull(ports)
+
+        def confirm(_removal):
+            bench.request(A)
+            refresh(bench.ports())
+            return True
+
+        result = delete(ports, None, confirm)
+        assert (int(result), result.approved, result.released) == (3, 1, 2)
+        assert (bench.local(), bench.registered(), bench.shown()) == (set(), {A}, set())
+
     def test_refresh_shows_new_requests_and_drops_withdrawn_ones(self, bench, ports):
         """The local side shows what is requested as of the last refresh."""
         pull(ports)

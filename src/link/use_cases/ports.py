@@ -83,9 +83,9 @@ class Removal:
 
     counts: Mapping[str, int]
 
-    def exceeds(self, confirmed: Removal) -> bool:
-        """Whether more would go from some table than `confirmed` says."""
-        return any(count > confirmed.counts.get(table, 0) for table, count in self.counts.items())
+    def exceeds(self, confirmed: Removal, *, besides: str = "") -> bool:
+        """Whether more would go from some table than `confirmed` says, `besides` one of Link's own."""
+        return any(count > confirmed.counts.get(table, 0) for table, count in self.counts.items() if table != besides)
 
 
 class Source(Protocol):

@@ -223,8 +223,10 @@ class DataJointLocal:
         return cascade.count(session, self._table(session), self._key, keys)
 
     def _table(self, session: Session) -> Any:
-        name = session.connection.adapter.make_full_table_name(session.schema, self.copies.master.name)
-        return dj.FreeTable(session.connection, name)
+        return dj.FreeTable(session.connection, self._full_name(session, self.copies.master.name))
+
+    def _full_name(self, session: Session, table: str) -> str:
+        return str(session.connection.adapter.make_full_table_name(session.schema, table))
 
     def commit_delete(self, transfer: Transfer | None, keys: Keys, confirmed: Removal | None) -> Removal:
         """Insert the decision, delete `keys` by DataJoint's cascade, look that none is left, commit."""
@@ -235,7 +237,7 @@ class DataJointLocal:
                 self._done(session, transfer)
             if confirmed is not None:
                 removed = cascade.delete(session, self._table(session), self._key, keys)
-                if removed.exceeds(confirmed):
+                if removed.exceeds(confirmed, besides=self._full_name(session, requests_name(self.entity))):
                     raise RemovalChanged(confirmed=dict(confirmed.counts), found=dict(removed.counts))
             left = len(self._positions(session, self.copies.master, keys)) if keys else 0
             if left:
