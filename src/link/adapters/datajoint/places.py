@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLOCK = 2**20
 """Bytes read from a file at a time."""
 
+TRIAL = b"Link can write here"
 TRIES = 5
 _NO_SYNC = {EBADF, EINVAL, ENOTSUP}
 """What file systems say that keep the entries of folders without being asked."""
@@ -88,8 +89,8 @@ class Place(Protocol):
         Returns False where there are younger ones.
         """
 
-    def remove(self, path: str) -> None:
-        """Remove a file; one that is not there is no error."""
+    def try_out(self, path: str) -> None:
+        """Write a few bytes at `path`, which nobody names, and remove them; dying in the middle leaves no other file."""
 
 
 @define(kw_only=True)
@@ -175,8 +176,12 @@ class FolderPlace:
         """There are none: a file that is not whole is in a folder that garbage collections see."""
         return True
 
-    def remove(self, path: str) -> None:
-        (self.root / path).unlink(missing_ok=True)
+    def try_out(self, path: str) -> None:
+        trial = self.root / path
+        with _there(trial, lambda: trial.open("wb", buffering=0)) as file:
+            _write_all(file, TRIAL)
+            os.fsync(file.fileno())
+        trial.unlink(missing_ok=True)
 
 
 def _there(file: Path, act: Callable[[], _T]) -> _T:

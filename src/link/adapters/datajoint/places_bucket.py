@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from link.adapters.datajoint.places import TRIAL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
@@ -160,6 +162,7 @@ class BucketPlace:
         """What two stores have in common whose server copies from the one to the other."""
         return [self.backend.spec.get(name) for name in ("protocol", "endpoint", "secure", "access_key", "secret_key")]
 
-    def remove(self, path: str) -> None:
-        with suppress(FileNotFoundError):
+    def try_out(self, path: str) -> None:
+        self.fs.pipe_file(self._full(path), TRIAL)
+        with suppress(FileNotFoundError):  # somebody else's trial has ended
             self.fs.rm_file(self._full(path))

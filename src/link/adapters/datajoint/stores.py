@@ -226,7 +226,6 @@ def _check_access(mapped: Mapped, schema: str) -> None:
     trial = "/".join(filter(None, (mapped.local.hash_section, schema, "link.trial")))
     try:
         mapped.local.place.look()  # a folder that is not there may be a disk that is not mounted: nothing is put in its place
-        mapped.local.place.write(trial, [b"Link can write here"], trial.rpartition("/")[0])
-        mapped.local.place.remove(trial)
+        mapped.local.place.try_out(trial)
     except Exception as error:  # noqa: BLE001 - likewise
         raise mapped.local.failed("written", error) from None
