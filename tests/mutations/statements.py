@@ -195,4 +195,22 @@ STATEMENTS = [
         ),
         (f"{SQL}/cascade.py", "from contextlib import contextmanager", "from contextlib import contextmanager, nullcontext"),
     ),
+    on_servers(
+        "objects: not on record",
+        "a garbage collection removes what a pull has copied before its rows are there",
+        f"{FAULTS} -k objects.collected-pull",
+        (f"{SQL}/carrier.py", "            flight.record(self.session(), transfer, self._entries(packing))\n", ""),
+    ),
+    on_servers(
+        "objects: left out with their faults unseen",
+        "a row is committed whose object is missing",
+        "tests/integration/test_objects.py -k wrong_object",
+        (f"{SQL}/carrier.py", "                packing.blame(move.owners, error)\n", "                pass\n"),
+    ),
+    on_servers(
+        "objects: a trial that lasts",
+        "a process that dies while it tries a store out leaves a file for ever",
+        f"{FAULTS} -k objects.killed-pull",
+        (f"{SQL}/stores.py", "place.try_out(trial)", 'place.write(trial, [b"x"], trial.rpartition("/")[0])'),
+    ),
 ]
