@@ -308,3 +308,36 @@ def test_by_reference_the_local_store_must_be_the_same_place(labs):
     for objects in ("move", {"raw": "copy"}):
         with pytest.raises(ValueError, match="move|no local stores"):
             labs.linked(objects=objects)
+
+
+@pytest.mark.parametrize("pair", MIXED[2:], ids=lambda pair: f"{pair[0].value}-to-{pair[1].value}")
+def test_a_part_that_spells_its_master_otherwise_leaves_out_that_one(labs):
+    """`ANN` is a part of `ann` here: what it names is missing, and `ann` is left out, not `bob`."""
+    table = labs.source.declare(
+        "name : varchar(8)\n---\nimage : <blob@raw>", "-> master\ncell : int16\n---\ntrace : <hash@raw>"
+    )
+    for name, part in (("bob", "bob"), ("ann", "ANN")):
+        labs.source.insert(table, {"name": name}, image=1)
+        facts = labs.source.insert(table.Cell, {"name": part, "cell": 1}, trace=name.encode())
+    (labs.theirs / facts["trace"]["path"]).unlink()
+    shot = labs.linked()
+    done = shot.pull()
+    assert (done.pulled, [fault.key for fault in done.objects_missing]) == (1, [{"name": "ANN", "cell": "1"}])
+    assert list(shot.to_arrays("name")) == ["bob"]
+
+
+@one
+def test_a_store_that_is_emptied_leaves_out_everything_and_says_so(labs):
+    """A disk that is not mounted looks like this: nothing is registered, and the next pull brings all."""
+    fill(labs)
+    shot = labs.linked()
+    shot.pull("shot > 99")
+    aside = labs.theirs.rename(labs.theirs.parent / "aside")
+    labs.theirs.mkdir()
+    done = shot.pull()
+    assert str(done).startswith("nothing new, 4 left out (objects missing")
+    assert (len(shot()), labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema)) == (0, 0)
+    assert shot.doctor().healthy
+    labs.theirs.rmdir()
+    aside.rename(labs.theirs)
+    assert shot.pull().pulled == 4
