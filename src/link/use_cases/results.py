@@ -1,4 +1,4 @@
-"""What the use cases return: frozen, and one line when printed."""
+"""What the use cases return: frozen, and printed as one line, with one for each of the first entities left out."""
 
 from __future__ import annotations
 
@@ -66,7 +66,12 @@ class PullResult:
             "left out (not representable)": len(self.not_representable),
             "left out (objects missing, damaged or in the way)": len(self.objects_missing),
         }
-        return _line(f"pulled {self.pulled:,}" if self.pulled else "nothing new", parts, self.seconds)
+        left_out = [fault.what() for fault in (*self.not_representable, *self.objects_missing)]
+        more = [f"and {len(left_out) - SHOWN:,} more"] if len(left_out) > SHOWN else []
+        line = _line(f"pulled {self.pulled:,}" if self.pulled else "nothing new", parts, self.seconds)
+        return "\n  ".join([line, *left_out[:SHOWN], *more])
+
+    __repr__ = __str__
 
 
 @frozen(kw_only=True)
@@ -91,6 +96,8 @@ class RefreshResult:
             "transfers recovered": self.recovered,
         }
         return _line(f"{self.requested:,} deletion{'s' if self.requested != 1 else ''} requested", parts, self.seconds)
+
+    __repr__ = __str__
 
 
 class DeleteResult(int):
@@ -151,7 +158,7 @@ def _rebuild_delete_result(deleted: int, facts: dict[str, Any]) -> DeleteResult:
 
 
 SHOWN = 20
-"""How many of the keys that are left a report names; the result has them all."""
+"""How many of what is left, or left out, a report names; the result has them all."""
 
 
 def _told(finding: Finding) -> list[str]:

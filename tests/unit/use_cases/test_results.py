@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from link.domain.errors import ObjectMissing, ValueNotRepresentable
 from link.use_cases.results import DeleteResult, PullResult, RefreshResult
 
 
@@ -20,6 +21,16 @@ def test_a_pull_tells_what_it_did():
     assert told == (
         "pulled 1,200, 3 already local, 1 held back (deletion requested), 2 busy, 1 transfers recovered, 1 conflicts (2.0 s)"
     )
+
+
+def test_a_pull_names_what_it_left_out():
+    """A log of the night says which; the first twenty of them, in a notebook's cell too."""
+    faults = [ObjectMissing(table="t", column="c", store="raw", path=f"p{n}", key={"k": str(n)}) for n in range(25)]
+    value = ValueNotRepresentable(table="t", column="c", key={"k": "x"}, detail="no NaN there")
+    told = repr(PullResult(pulled=1, not_representable=[value], objects_missing=faults)).splitlines()
+    assert (len(told), told[-1].strip(), "no NaN there" in told[1]) == (22, "and 6 more", True)
+    assert told[2].strip() == "Object 'p0' of column 'c' of t (k='0') is not in the source's store 'raw'."
+    assert str(PullResult(objects_missing=faults[:1])).count("\n") == 1
 
 
 def test_a_refresh_tells_what_it_did():

@@ -62,5 +62,12 @@ class Amounts:
                     f" {kind} AS dtype, {size} AS size FROM {of}) f GROUP BY g, shape, dtype",
                     args,
                 ):
-                    array = array_bytes({"shape": json.loads(dims), "dtype": dtype}) if dims and dtype else None
+                    array = array_bytes({"shape": _shape(dims), "dtype": dtype}) if dims and dtype else None
                     yield int(number), int(known or 0) or (array or 0) * int(rows)
+
+
+def _shape(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None  # what is recorded there is no shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from errno import EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR
 from functools import partial
 from itertools import chain
 from threading import Event, Lock
@@ -13,7 +14,7 @@ from attrs import define, evolve, field
 
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.objects import MANIFEST, UNFINISHED
-from link.domain.errors import LinkError, NotShared, ObjectInTheWay, ObjectMissing
+from link.domain.errors import LinkError, NotShared, ObjectMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 BEAT = 20.0
 """Seconds between two signs of life while objects are on their way."""
 _ARRAY = b"\x93NUMPY"
+_NO_SUCH_FILE = {EISDIR, ENOTDIR, ENAMETOOLONG, ELOOP}
+"""What a file system says where something else is in the place of a file, besides that there is none."""
 
 
 class Stopped(Exception):
@@ -134,16 +137,17 @@ class Mover:
         if move.addressing is Addressing.HASH and not move.local.place.asks_for(move.size):
             return False
         there = move.local.place.size(move.goal)
-        if there is None:
-            return False
         if move.addressing is Addressing.HASH:
-            return there == move.size and _digest(move.local, move.goal) == move.digest
-        with _reading():
-            same = there == move.source.place.size(move.path) and _digest(move.source, move.path) == _digest(
-                move.local, move.goal
-            )
-        if not same:
-            raise ObjectInTheWay(table=move.table, column=move.column, store=move.local.name, path=move.goal, key=move.key)
+            return there is not None and there == move.size and _digest(move.local, move.goal) == move.digest
+        if there is None:
+            if move.local.place.is_taken(move.goal):
+                raise move.in_the_way()
+            return False
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in verified(move):
+            digest.update(block)
+        if digest.hexdigest() != _digest(move.local, move.goal):
+            raise move.in_the_way()
         return True
 
     def _blocks(self, move: Move) -> Iterator[bytes]:
@@ -181,7 +185,7 @@ def guarded(act: Callable[[Move], Any], move: Move) -> Any:
     except (LinkError, Stopped):
         raise
     except _Read as error:
-        if isinstance(error.cause, FileNotFoundError):
+        if isinstance(error.cause, FileNotFoundError) or getattr(error.cause, "errno", None) in _NO_SUCH_FILE:
             raise move.missing() from None
         raise move.source.failed("read", error.cause) from None
     except Exception as error:  # noqa: BLE001 - clients raise what they like
@@ -274,6 +278,8 @@ def _header(head: bytes) -> int:
 
 def _look(move: Move) -> None:
     """See that the local store has an object that stays where it is, as the source's own has it."""
+    if move.folder and move.items == 0:
+        return  # garbage collections take empty folders away
     there = _weight(move.local, move.goal, move)
     if there is None or (move.size is not None and there != move.size):
         with _reading():

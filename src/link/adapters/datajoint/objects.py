@@ -19,7 +19,7 @@ from link.adapters.datajoint.exactness import canonical
 from link.adapters.datajoint.model import Addressing
 from link.adapters.datajoint.rows import reader
 from link.adapters.datajoint.stores import Mode
-from link.domain.errors import ObjectDamaged, ObjectMissing
+from link.domain.errors import ObjectDamaged, ObjectInTheWay, ObjectMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -76,6 +76,10 @@ class Move:
         """Return the error to raise where there is no such object."""
         return ObjectMissing(table=self.table, column=self.column, store=self.source.name, path=self.path, key=self.key)
 
+    def in_the_way(self) -> ObjectInTheWay:
+        """Return the error to raise where another file has the place of the copy."""
+        return ObjectInTheWay(table=self.table, column=self.column, store=self.local.name, path=self.goal, key=self.key)
+
     def damaged(self, expected: object, found: object) -> ObjectDamaged:
         """Return the error to raise where the object is not what was recorded."""
         return ObjectDamaged(
@@ -107,8 +111,10 @@ class Packing:
     """Reads the rows of one chunk: the rows as the local side will have them, and the objects to copy."""
 
     stores: StoreMap
-    moves: dict[tuple[str, str], Move] = field(factory=dict, init=False)
-    """By local store and path, so that what is shared is copied once."""
+    moves: dict[tuple[object, ...], Move] = field(factory=dict, init=False)
+    """By where the copy goes, where it comes from and what is recorded of it, so that what is shared is copied once."""
+    _origins: dict[tuple[str, str], str] = field(factory=dict, init=False)
+    """By local store and path of the user's choice, the path at the source that is copied there."""
     entries: dict[Entry, None] = field(factory=dict, init=False)
     """What is on record while it is on its way: garbage collections leave it alone, and its parts are not left behind.
 
@@ -217,7 +223,10 @@ class Packing:
                 in_parts=in_parts,
             )
             self.entries[entry] = None
-        entered = self.moves.setdefault((move.local.name, goal), move)
+        place = (move.local.name, goal)
+        if move.addressing is Addressing.PATH and self._origins.setdefault(place, move.path) != move.path:
+            raise move.in_the_way()
+        entered = self.moves.setdefault((*place, move.path, move.size, move.items, move.array, move.content), move)
         entered.owners.setdefault(self._owner, self._key)
         return entered
 
@@ -233,11 +242,18 @@ def recorded(table: TableModel, column: Column, text: str, store: Callable[[str]
 
 def _facts(table: TableModel, column: Column, text: str) -> dict[str, Any]:
     facts = json.loads(text)
-    if isinstance(facts, dict) and ("external" in facts or isinstance(facts.get("path"), str)):
+    if isinstance(facts, dict) and _is_record(facts, column):
         return facts
     raise ObjectDamaged(
         table=table.name, column=column.name, store=column.store, path="", expected="a record of its object", found=text[:80]
     )
+
+
+def _is_record(facts: Mapping[str, Any], column: Column) -> bool:
+    counts = [facts.get(name) for name in ("size", "item_count")]
+    if any(count is not None and (type(count) is not int or count < 0) for count in counts):
+        return False
+    return "external" in facts if column.external else isinstance(facts.get("path"), str)
 
 
 def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: Store, local: Store) -> Move:
@@ -280,9 +296,10 @@ def _check_inside(move: Move) -> None:
 def array_bytes(facts: Mapping[str, Any]) -> int | None:
     """Return the bytes of an array's values by its type and shape; None for what is no array."""
     try:
-        return int(math.prod(facts["shape"]) * np.dtype(facts["dtype"]).itemsize)
+        size = int(math.prod(facts["shape"]) * np.dtype(facts["dtype"]).itemsize)
     except (KeyError, TypeError, ValueError):
         return None
+    return size if all(length >= 0 for length in facts["shape"]) else None
 
 
 def _goal(move: Move, table: TableModel, schema: str) -> str:

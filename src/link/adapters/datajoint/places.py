@@ -55,6 +55,9 @@ class Place(Protocol):
     def size(self, path: str) -> int | None:
         """Return the bytes of the file at `path`, None where there is none."""
 
+    def is_taken(self, path: str) -> bool:
+        """Whether something else than a file, such as a broken link, is at `path`, or than a folder above it."""
+
     def files(self, folder: str) -> Mapping[str, int]:
         """Return the bytes of every file under `folder`, by its path relative to `folder`."""
 
@@ -124,6 +127,13 @@ class FolderPlace:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def is_taken(self, path: str) -> bool:
+        file = self.root / path
+        if os.path.lexists(file):
+            return True
+        nearest = next((folder for folder in file.parents if folder == self.root or os.path.lexists(folder)), self.root)
+        return not nearest.is_dir()
 
     def files(self, folder: str) -> Mapping[str, int]:
         top = self.root / folder

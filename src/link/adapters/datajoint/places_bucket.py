@@ -67,6 +67,9 @@ class BucketPlace:
             return None
         return int(found["size"]) if found["type"] == "file" else None
 
+    def is_taken(self, path: str) -> bool:
+        return False
+
     def files(self, folder: str) -> Mapping[str, int]:
         top = self._full(folder)
         found = self.fs.find(top, detail=True)
