@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 from stored import folder_store, names_in
-from test_objects import labs, one  # noqa: F401
+from test_objects import MIXED, labs, one  # noqa: F401
 
 from link import errors
 
@@ -119,6 +120,41 @@ def test_a_shape_that_is_none_is_not_counted_with(labs, shape):  # noqa: F811
     labs.source.insert(table, {"shot": 0}, array=np.arange(5))
     record(labs, 0, "array", shape=shape)
     assert labs.linked().pull().pulled == 1
+
+
+@one
+@pytest.mark.parametrize("content", [b"", b"garbage", bytes(168)], ids=["empty", "garbage", "zeros"])
+def test_an_array_that_is_none_is_noticed(labs, content):  # noqa: F811
+    """A file without NumPy's header is no array, however long it is; deep verification says so too."""
+    table = labs.source.declare(FILES, "")
+    paths = [labs.source.insert(table, {"shot": shot}, array=np.arange(5))["array"]["path"] for shot in range(2)]
+    (labs.theirs / paths[0]).write_bytes(content)
+    shot = labs.linked()
+    done = shot.pull()
+    assert (done.pulled, left_out(done)) == (1, {(0, errors.ObjectDamaged)})
+    (labs.ours / names_in(labs.lab_l, "shot", ["array"])[0][0]["path"]).write_bytes(content)
+    assert len(shot.verify(deep=True).faults) == 1
+
+
+@one
+def test_a_pipe_is_no_object(labs):  # noqa: F811
+    """Reading it would last for ever."""
+    files(labs, ("a", b"a"), ("b", b"b"))
+    (labs.theirs / "a").unlink()
+    os.mkfifo(labs.theirs / "a")
+    assert left_out(labs.linked().pull()) == {(0, errors.ObjectMissing)}
+
+
+@pytest.mark.parametrize(("column", "facts"), [("value", {"hash": "0" * 26}), ("file", {"path": "a\0"})], ids=["hash", "nul"])
+@pytest.mark.parametrize("pair", MIXED[2:], ids=["mariadb-to-mysql"])
+def test_a_name_that_is_none_is_left_out(labs, column, facts):  # noqa: F811
+    """A hash in other digits than DataJoint's, a character that no file's name has."""
+    files(labs, ("a", b"a"), ("b", b"b"))
+    if column == "value":
+        labs.source.insert(labs.source.declare(FILES, ""), {"shot": 2}, value=b"content")
+    shot = 2 if column == "value" else 0
+    record(labs, shot, column, **facts)
+    assert left_out(labs.linked().pull()) == {(shot, errors.ObjectDamaged)}
 
 
 @one

@@ -224,6 +224,8 @@ def verified(move: Move) -> Iterator[bytes]:
         if known:
             digest.update(block)
         yield block
+    if move.is_array and not head.startswith(_ARRAY):
+        raise move.damaged("an array in NumPy's format", f"{size} other bytes")
     expected = move.size
     if expected is None and move.array is not None and head.startswith(_ARRAY):
         expected = move.array + _header(head)

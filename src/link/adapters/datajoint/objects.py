@@ -64,6 +64,8 @@ class Move:
     """The number of files of a folder."""
     array: int | None = None
     """The bytes of the values of an array in NumPy's format, without its header."""
+    is_array: bool = False
+    """Whether it is known to be in that format; a codec of the user's own may record a shape of something else."""
     content: str | None = None
     """DataJoint's name of the content: its MD5 in base 32."""
 
@@ -270,6 +272,7 @@ def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: S
         size=facts.get("size"),
         items=facts.get("item_count"),
         array=array_bytes(facts),
+        is_array=column.marker.startswith("<npy"),
         content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
     )
 
@@ -289,7 +292,7 @@ def same_value(column: Column, here: str | None, there: str | None) -> bool:
 def _check_inside(move: Move) -> None:
     """Refuse a path that leads out of the store: rows are written by others."""
     parts = move.path.rstrip("/").split("/")
-    if any(part in {"", ".", ".."} for part in parts) or "\\" in move.path:
+    if any(part in {"", ".", ".."} for part in parts) or "\\" in move.path or "\0" in move.path:
         raise move.damaged("a path inside the store", move.path)
 
 
@@ -316,10 +319,11 @@ def _hash_goal(move: Move, schema: str) -> str:
     """Return what DataJoint would make of the content's name, so that its own inserts find the content there."""
     folds = move.local.spec.get("subfolding")
     try:
+        _ = move.digest
         return str(
             build_hash_path(move.content or "", schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section)
         )
-    except DataJointError:
+    except (DataJointError, ValueError):
         raise move.damaged("the hash of its content in its row", move.content) from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from errno import EBADF, EINVAL, ENOTSUP
+from errno import EBADF, EINVAL, EISDIR, ENOTSUP
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
@@ -145,6 +145,8 @@ class FolderPlace:
         return found
 
     def blocks(self, path: str) -> Iterator[bytes]:
+        if not stat.S_ISREG((self.root / path).stat().st_mode):
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)  # or a pipe, which would be read for ever
         with (self.root / path).open("rb", buffering=0) as file:
             while block := file.read(BLOCK):
                 yield block
