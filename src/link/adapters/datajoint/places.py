@@ -190,10 +190,12 @@ class FolderPlace:
 
     def try_out(self, path: str) -> None:
         trial = self.root / path
-        with _there(trial, lambda: trial.open("wb", buffering=0)) as file:
-            _write_all(file, TRIAL)
-            os.fsync(file.fileno())
-        trial.unlink(missing_ok=True)
+        try:
+            with _there(trial, lambda: trial.open("wb", buffering=0)) as file:
+                _write_all(file, TRIAL)
+                os.fsync(file.fileno())
+        finally:
+            trial.unlink(missing_ok=True)
 
 
 def _there(file: Path, act: Callable[[], _T]) -> _T:
