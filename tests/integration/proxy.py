@@ -180,3 +180,9 @@ class Proxy:
 
     def __exit__(self, *_):
         self.close()
+
+
+def refused(status, code):
+    """Return the reply of an object store that refuses a request, after which it hangs up."""
+    body = f"<Error><Code>{code}</Code><Message>not here</Message></Error>"
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()

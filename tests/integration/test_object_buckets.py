@@ -5,7 +5,7 @@ from __future__ import annotations
 import buckets
 import numpy as np
 import pytest
-from proxy import Proxy
+from proxy import Proxy, refused
 from servers import Product
 from stored import StoredLab, collect, names_in
 from test_objects import Both, fill, folder_store, one
@@ -131,8 +131,7 @@ class Uncopying(Proxy):
         if b"x-amz-copy-source" not in data.lower():
             return None
         self.asked += 1
-        body = b"<Error><Code>NotImplemented</Code><Message>no copies here</Message></Error>"
-        return b"HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        return refused("501 Not Implemented", "NotImplemented")
 
 
 @one

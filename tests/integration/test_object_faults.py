@@ -14,7 +14,7 @@ import time
 
 import buckets
 import pytest
-from proxy import Proxy
+from proxy import Proxy, refused
 from stored import folder_store, names_in
 from test_objects import files, fill, labs, one  # noqa: F401
 
@@ -158,7 +158,7 @@ class Forbidding(Proxy):
         if not head.startswith(b"GET") or b"uploads" not in head:
             return None
         self.asked += 1
-        return _forbidden()
+        return refused("403 Forbidden", "AccessDenied")
 
 
 @one
@@ -257,12 +257,7 @@ class Refusing(Proxy):
         self.writes -= data.startswith(b"PUT")
         if self.writes >= 0:
             return None
-        return _forbidden()
-
-
-def _forbidden():
-    body = b"<Error><Code>AccessDenied</Code><Message>no more</Message></Error>"
-    return b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        return refused("403 Forbidden", "AccessDenied")
 
 
 @one

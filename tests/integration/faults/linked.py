@@ -61,22 +61,7 @@ class Labs:
     def _declare_source(self):
         schema = dj.Schema(self.lab_s.source_schema, connection=self._connection(self.lab_s, self.lab_s.owner))
 
-        class Item(dj.Manual):
-            definition = """
-            item : int32
-            ---
-            number : int32
-            """
-
-            class Piece(dj.Part):
-                definition = """
-                -> master
-                piece : int16
-                ---
-                number : int32
-                """
-
-        schema(Item, context={})
+        schema(item_class(), context={})
         for key in KEYS:
             self.insert(key)
 
@@ -136,6 +121,18 @@ class Labs:
         for proxy in self.proxies.values():
             proxy.close()
         line.SETTINGS = SETTINGS
+
+
+def item_class(master="", part=""):
+    """Return the class of the source table, with a further column of its masters and of its parts."""
+
+    class Item(dj.Manual):
+        definition = f"item : int32\n---\nnumber : int32\n{master}"
+
+        class Piece(dj.Part):
+            definition = f"-> master\npiece : int16\n---\nnumber : int32\n{part}"
+
+    return Item
 
 
 def _short(setting):

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import datajoint as dj
-from linked import KEYS, PIECES
+from linked import KEYS, PIECES, item_class
 from stage import LOCAL, Stage
 from stored import StoredLab, collect, folder_store, names_in
 from watch import Violation
@@ -36,24 +36,7 @@ class StoredStage(Stage):
     def _declare_source(self):
         connection = self._connection(self.lab_s, self.lab_s.owner)
         source = StoredLab(self.lab_s, connection)
-
-        class Item(dj.Manual):
-            definition = """
-            item : int32
-            ---
-            number : int32
-            picture : <hash@raw>
-            """
-
-            class Piece(dj.Part):
-                definition = """
-                -> master
-                piece : int16
-                ---
-                number : int32
-                film : <object@raw>
-                """
-
+        Item = item_class("picture : <hash@raw>", "film : <object@raw>")
         dj.Schema(self.lab_s.source_schema, connection=connection)(Item, context={})
         self.contents = {}
         for key in KEYS:
