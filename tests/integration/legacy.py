@@ -61,7 +61,8 @@ def _make(exact, folder, interpreter):
         shutil.rmtree(folder)
     uv = shutil.which("uv")
     packages = [f"datajoint=={exact}", *PACKAGES]
-    steps = [["venv", "-q", str(folder)], ["pip", "install", "-q", "--python", str(interpreter), *packages]]
+    install = ["pip", "install", "-q", "--compile-bytecode", "--python", str(interpreter)]  # else each import takes 8 s
+    steps = [["venv", "-q", str(folder)], [*install, *packages]]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = [subprocess.run([uv, *step], env=environment, capture_output=True, check=False) for step in steps] if uv else []
     if not done or any(step.returncode for step in done):

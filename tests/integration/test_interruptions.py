@@ -11,7 +11,12 @@ from servers import Product
 from link import errors
 from link.adapters.datajoint.session import Session
 
-PAIRS = [(Product.POSTGRESQL, Product.MARIADB), (Product.MARIADB, Product.MYSQL), (Product.MYSQL, Product.POSTGRESQL)]
+CASES = {
+    "pull": (Product.POSTGRESQL, Product.MARIADB),
+    "delete": (Product.MARIADB, Product.MYSQL),
+    "refresh": (Product.MYSQL, Product.POSTGRESQL),
+}
+"""One pair for each operation: tests/integration/faults goes through all of them."""
 
 
 @pytest.fixture
@@ -69,8 +74,12 @@ class Killer:
         self.count, self.at = 0, at
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].value}-to-{pair[1].value}", indirect=True)
-@pytest.mark.parametrize("operation", ["pull", "delete", "refresh"])
+@pytest.mark.parametrize(
+    ("operation", "pair"),
+    CASES.items(),
+    ids=[f"{operation}-{theirs.value}-to-{ours.value}" for operation, (theirs, ours) in CASES.items()],
+    indirect=["pair"],
+)
 def test_every_statement_may_be_the_last(labs, operation, monkeypatch):
     """Killed before its n-th statement, for every n: local ⊆ outbound ⊆ source, and the next call completes the work."""
     lab_s, lab_l, session = labs
