@@ -55,7 +55,7 @@ def recordings(lab_s, lab_l, connect, link):
         place = "decode(%s, 'hex')" if lab_s.server.backend == "postgresql" else "UNHEX(%s)"
         lab_s.server.admin_query(f"INSERT INTO {lab_s.table('recording')} VALUES (%s, {place})", (number, block.hex()))
     linked = link(lab_s, lab_l, type("Recording", (), {}))
-    linked.heading  # noqa: B018 - declares the table
+    linked.pull("recording < 0")  # makes all tables
     linked._operations.chunk = 1
     return lab_s, lab_l, linked
 

@@ -31,6 +31,7 @@ class Refusal(Enum):
 
     DUPLICATE = "duplicate key"
     FOREIGN_KEY = "foreign key"
+    PARENT = "the table that a new one refers to is not there, or has no such key"
     CONFLICT = "serialization failure, deadlock, or a table redefined since the snapshot"
     LOCK_TIMEOUT = "lock wait timeout"
     VALUE = "value out of range or of the wrong form"
@@ -69,6 +70,7 @@ MYSQL = {
     1213: Refusal.CONFLICT,
     1020: Refusal.CONFLICT,  # the row has changed since the snapshot
     1412: Refusal.CONFLICT,  # the table's definition has
+    1824: Refusal.PARENT,
     1205: Refusal.LOCK_TIMEOUT,
     1419: Refusal.NO_TRIGGER,
     1227: Refusal.NO_TRIGGER,
@@ -89,6 +91,7 @@ _DENIED = re.compile(r"(schema|database|table|relation|view) ([`'\"\w~#.]+)")
 MYSQL_PACKET = {1153}
 MYSQL_NO_TABLE = 1146
 MYSQL_NO_SCHEMA = 1049
+MARIADB_NO_TABLE_MADE = 1005
 
 
 def translate(error: Exception, session: Session, statement: str) -> Exception:
@@ -141,6 +144,8 @@ def _mysql_refusal(error: Exception, session: Session, code: int) -> Exception:
         return SchemaMissing(server=session.server, schema=_named(error, session))
     if code in MYSQL_PACKET:
         return PacketTooLarge(server=session.server, setting="max_allowed_packet", limit="too small for it")
+    if code == MARIADB_NO_TABLE_MADE and "errno: 150" in _brief(error):
+        return _refused(error, session, str(code), Refusal.PARENT)
     return _refused(error, session, str(code), MYSQL.get(code, Refusal.OTHER))
 
 
