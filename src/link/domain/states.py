@@ -7,6 +7,7 @@ line of `FAULTS` that fits. `TRANSITIONS` says which event leads from which stat
 from __future__ import annotations
 
 from enum import Enum
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,7 @@ TABLE: dict[State, Pattern] = {
 }
 
 
+@cache
 def classify(evidence: Evidence) -> State | Inconsistency:
     """Return the state that `evidence` shows, or the name of what is wrong with it."""
     for state, pattern in TABLE.items():
