@@ -11,6 +11,8 @@ from stored import folder_store, names_in
 from test_objects import MIXED, labs, one  # noqa: F401
 
 from link import errors
+from link.adapters.datajoint import moving, places
+from link.infrastructure import progress
 
 FILES = (
     "shot : int32\n---\nfile=null : <filepath@raw>\nvalue=null : <hash@raw>\narray=null : <npy@raw>\nmany=null : <object@raw>"
@@ -120,6 +122,103 @@ def test_a_shape_that_is_none_is_not_counted_with(labs, shape):  # noqa: F811
     labs.source.insert(table, {"shot": 0}, array=np.arange(5))
     record(labs, 0, "array", shape=shape)
     assert labs.linked().pull().pulled == 1
+
+
+@one
+def test_nothing_is_copied_twice_because_another_entity_is_left_out(labs, monkeypatch):  # noqa: F811
+    """What a chunk without the faulty entity names is what the first try has brought."""
+    table = labs.source.declare(FILES, "")
+    paths = [
+        labs.source.insert(table, {"shot": shot}, array=np.arange(5), value=b"v%d" % shot)["array"]["path"]
+        for shot in range(4)
+    ]
+    (labs.theirs / paths[1]).unlink()
+    shot, told, written = labs.linked(), [], []
+    plain = places.FolderPlace.write
+    monkeypatch.setattr(places.FolderPlace, "write", lambda *args: written.append(args[1]) or plain(*args))
+    monkeypatch.setattr(progress.Bar, "carry", lambda _, size: told.append(size))
+    done = shot.pull()
+    assert (done.pulled, left_out(done)) == (3, {(1, errors.ObjectMissing)})
+    assert len(written) == len(set(written)) == 2 * 4  # the missing one was begun
+    named = {row[0]["path"] for column in ("array", "value") for row in names_in(labs.lab_l, "shot", [column])}
+    assert named < set(written)
+    assert sum(told) == 4 * 2 + 3 * (40 + 128)  # the headers of arrays are more than what was expected of the missing one
+    assert shot.verify(deep=True).healthy
+
+
+@one
+def test_the_bar_ends_at_its_total_where_an_entity_is_left_out(labs, monkeypatch):  # noqa: F811
+    """What will not come counts as done, and what has come counts once."""
+    table, told = labs.source.declare(FILES, ""), []
+    paths = [labs.source.insert(table, {"shot": shot}, value=b"v%d" % shot)["value"]["path"] for shot in range(4)]
+    (labs.theirs / paths[1]).unlink()
+    monkeypatch.setattr(progress.Bar, "carry", lambda _, size: told.append(size))
+    assert labs.linked().pull().pulled == 3
+    assert sum(told) == 4 * 2
+
+
+@one
+def test_a_copy_that_is_gone_before_the_second_try_is_made_again(labs, monkeypatch):  # noqa: F811
+    """What the first try has brought is looked for before a row names it."""
+    table = labs.source.declare(FILES, "")
+    paths = [labs.source.insert(table, {"shot": shot}, array=np.arange(5))["array"]["path"] for shot in range(3)]
+    (labs.theirs / paths[1]).unlink()
+    shot = labs.linked()
+    plain = moving.Mover.move
+
+    def emptied(mover, moves):
+        left_out = plain(mover, moves)
+        if left_out:
+            next(labs.ours.rglob("array_*")).unlink()
+        return left_out
+
+    monkeypatch.setattr(moving.Mover, "move", emptied)
+    assert shot.pull().pulled == 2
+    assert shot.verify(deep=True).healthy
+
+
+@one
+def test_a_folder_in_the_place_of_a_content_leaves_out_its_entity(labs):  # noqa: F811
+    """It cannot be a copy of anything, and Link removes nothing that it does not know."""
+    table = labs.source.declare(FILES, "")
+    facts = [labs.source.insert(table, {"shot": shot}, value=b"v%d" % shot)["value"] for shot in range(2)]
+    shot = labs.linked()
+    shot.pull()
+    path = labs.ours / names_in(labs.lab_l, "shot", ["value"])[0][0]["path"]
+    shot.delete()
+    path.unlink()
+    path.mkdir()
+    done = shot.pull()
+    assert (done.pulled, {type(fault) for fault in done.objects_missing}) == (1, {errors.ObjectInTheWay})
+    assert path.is_dir()
+    assert len(facts) == 2
+
+
+@one
+def test_a_folder_with_a_broken_link_is_damaged(labs):  # noqa: F811
+    """One of its files is not there: that is said, not that the whole folder is missing."""
+    table, folder = labs.source.declare(FILES, ""), labs.theirs.parent / "many"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_bytes(b"1234")
+    facts = labs.source.insert(table, {"shot": 0}, many=str(folder))
+    broken = labs.theirs / facts["many"]["path"] / "b"
+    broken.unlink()
+    broken.symlink_to("annex/nowhere")
+    (fault,) = labs.linked().pull().objects_missing
+    assert "4 bytes instead of 8 bytes" in str(fault)
+
+
+@one
+def test_a_row_that_names_a_store_of_its_own_that_is_not_mapped(labs):  # noqa: F811
+    """The row is named, with the setting, and it is not said that nothing was changed: chunks before it stay."""
+    files(labs, ("a", b"a"))
+    record(labs, 0, "file", store="other")
+    shot = labs.linked()
+    with pytest.raises(errors.StoreNotMapped, match=r"\(shot='0'\) names that store.*earlier chunks.*'other'") as caught:
+        shot.pull()
+    assert "Nothing was changed" not in str(caught.value)
+    assert labs.lab_s.count("shot_outbound", labs.lab_s.outbound_schema) == 0
 
 
 @one

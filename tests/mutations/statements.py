@@ -211,6 +211,6 @@ STATEMENTS = [
         "objects: a trial that lasts",
         "a process that dies while it tries a store out leaves a file for ever",
         f"{FAULTS} -k objects.killed-pull",
-        (f"{SQL}/stores.py", "place.try_out(trial)", 'place.write(trial, [b"x"], trial.rpartition("/")[0])'),
+        (f"{SQL}/stores.py", "place.try_out(trial)", 'place.write(trial, [b"x"], trial.rpartition("/")[0]).finish()'),
     ),
 ]

@@ -71,6 +71,9 @@ def _some(items: Sequence[object], most: int = 5) -> str:
     return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
 
 
+UNDONE = "The transfer was undone on both servers; earlier chunks of this pull stay."
+
+
 # ---- settings, connections, privileges
 
 
@@ -458,6 +461,14 @@ class StoreNotMapped(ColumnNotSupported):
     """A column keeps its values in an object store that no local store is named for."""
 
     store: str
+    key: Mapping[str, str] = field(factory=dict)
+    """Of the row that names a store of its own; empty where the column's declaration does."""
+
+    def what(self) -> str:
+        return super().what() + (f" Its row {spelled(self.key)} names that store." if self.key else "")
+
+    def standing(self) -> str:
+        return UNDONE if self.key else super().standing()
 
     def advice(self) -> str:
         return f"Pass stores={{'<a local store>': {self.store!r}}} to Link."
@@ -500,11 +511,17 @@ class StoreNotAccessible(LinkError):
     def what(self) -> str:
         return f"Store {self.store!r} of the {self.side} side cannot be {self.action} at {self.place}: {self.detail}."
 
+    @property
+    def is_check(self) -> bool:
+        """Whether it was `verify` that could not go on: a pull writes to the local side's stores."""
+        return self.side == "local" and self.action == "read"
+
     def standing(self) -> str:
-        return "The chunk it was about is in neither table; earlier chunks of this pull stay."
+        return "Nothing was changed." if self.is_check else UNDONE
 
     def advice(self) -> str:
-        return f"Check the store's settings, the rights on {self.place} and the room there, then pull again."
+        again = "verify" if self.is_check else "pull"
+        return f"Check the store's settings, the rights on {self.place} and the room there, then {again} again."
 
 
 @error_class
@@ -540,7 +557,8 @@ class ObjectMissing(LinkError):
     @property
     def whose(self) -> str:
         """The column and the row that name the object."""
-        return f"{self.path!r} of column {self.column!r} of {self.table}{f' {spelled(self.key)}' if self.key else ''}"
+        path = f"{self.path!r} " if self.path else ""
+        return f"{path}of column {self.column!r} of {self.table}{f' {spelled(self.key)}' if self.key else ''}"
 
     def about(self, key: Mapping[str, str]) -> ObjectMissing:
         """Return the same error about another row."""
@@ -582,7 +600,7 @@ class NotShared(ObjectMissing):
         )
 
     def standing(self) -> str:
-        return "The transfer was undone on both servers; earlier chunks of this pull stay."
+        return UNDONE
 
     def advice(self) -> str:
         return "Let both stores be one place, or leave out objects='reference', so that the objects are copied."

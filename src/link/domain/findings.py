@@ -99,7 +99,7 @@ class Remedy:
     """What a person must do where `repair` does nothing, or when it is done."""
 
 
-_BACK = "call pull() to bring the row back, or repair(release_lost=True) to let it go"
+_BACK = "pull() brings the row back, or says what keeps it away; repair(release_lost=True) lets it go"
 _NEXT = "nothing: repair() and the next pull, delete or refresh settle it"
 _GONE = "lab S puts the row back (the local one has its contents), or lab L lets it go with delete(); it stays registered"
 _PARTS = "delete() the entity and pull() it again to have it as the source has it now"

@@ -183,7 +183,8 @@ class Run:
     def contents(self) -> StoredContents:
         """Return the port to the objects of local rows."""
         copies = linking.local_declaration(self.local.session, self.linked())
-        return StoredContents(session=lambda: self.local.session, copies=copies, stores=self.config.stores.local)
+        stores = self.config.stores
+        return StoredContents(session=lambda: self.local.session, copies=copies, stores=stores.local, shared=stores.referred())
 
     def reading(self) -> Ports:
         """Return ports for tables that are known to be there, whomever outbound serves."""

@@ -107,9 +107,12 @@ class ObjectFault:
     """In the local store."""
     harm: Harm
     detail: str = ""
+    is_theirs: bool = False
+    """Whether it is lab S's own object, which the local row points at."""
 
     def __str__(self) -> str:
-        return f"{self.table} {spelled(self.key)} {self.column}: {self.path!r} in store {self.store!r} is {self.said}"
+        what = repr(self.path) if self.path else "its object"
+        return f"{self.table} {spelled(self.key)} {self.column}: {what} in store {self.store!r} is {self.said}"
 
     @property
     def said(self) -> str:

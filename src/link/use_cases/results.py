@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 
 def _line(head: str, parts: Mapping[str, int], seconds: float) -> str:
-    told = [f"{count:,} {what}" for what, count in parts.items() if count]
+    told = [f"{count:,} {what.format(s=_s(count))}" for what, count in parts.items() if count]
     return f"{', '.join([head, *told])} ({seconds:.1f} s)"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 @frozen(kw_only=True)
@@ -58,13 +62,13 @@ class PullResult:
             "already local": self.already_local,
             "held back (deletion requested)": self.held_back,
             "busy": self.busy,
-            "transfers recovered": self.recovered,
-            "withdrawn approvals released": self.released,
-            "deletions approved": self.approved,
-            "conflicts": len(self.conflicts),
+            "transfer{s} recovered": self.recovered,
+            "withdrawn approval{s} released": self.released,
+            "deletion{s} approved": self.approved,
+            "conflict{s}": len(self.conflicts),
             "inconsistent": len(self.inconsistent),
             "left out (not representable)": len(self.not_representable),
-            "left out (objects missing, damaged or in the way)": len(self.objects_missing),
+            "left out (object{s} missing, damaged or in the way)": len(self.objects_missing),
         }
         left_out = [fault.what() for fault in (*self.not_representable, *self.objects_missing)]
         more = [f"and {len(left_out) - SHOWN:,} more"] if len(left_out) > SHOWN else []
@@ -92,10 +96,10 @@ class RefreshResult:
             "new": self.new,
             "withdrawn": self.withdrawn,
             "approved (not local any more)": self.approved,
-            "withdrawn approvals released": self.released,
-            "transfers recovered": self.recovered,
+            "withdrawn approval{s} released": self.released,
+            "transfer{s} recovered": self.recovered,
         }
-        return _line(f"{self.requested:,} deletion{'s' if self.requested != 1 else ''} requested", parts, self.seconds)
+        return _line(f"{self.requested:,} deletion{_s(self.requested)} requested", parts, self.seconds)
 
     __repr__ = __str__
 
@@ -144,8 +148,8 @@ class DeleteResult(int):
         parts = {
             "released": self.released,
             "approved": self.approved,
-            "transfers recovered": self.recovered,
-            "dependent rows": sum(list(self.removal.values())[1:]),
+            "transfer{s} recovered": self.recovered,
+            "dependent row{s}": sum(list(self.removal.values())[1:]),
         }
         head = f"deleted {int(self):,}" if self else "nothing deleted"
         return _line(head, parts, self.seconds)
@@ -217,7 +221,7 @@ class DoctorResult:
     def _head(self) -> str:
         counts = {f"{state.value}": count for state, count in (self.states or {}).items() if state is not State.ABSENT}
         kinds = [finding for finding in self.findings if finding.remedy.weight is not Weight.NOTE]
-        head = "healthy" if self.healthy else f"{len(kinds)} kind{'s' if len(kinds) > 1 else ''} of trouble"
+        head = "healthy" if self.healthy else f"{len(kinds)} kind{_s(len(kinds))} of trouble"
         seen = "" if self.readable else "; keys were not looked at"
         return _line(head, counts, self.seconds) + "".join(f"; {line}" for line in self.lines) + seen
 
@@ -279,15 +283,18 @@ class VerifyResult:
 
     def __str__(self) -> str:
         how = "contents" if self.deep else "sizes"
-        head = f"verified {self.objects:,} objects ({self.size / 1e6:,.1f} MB) by their {how}"
+        head = f"verified {self.objects:,} object{_s(self.objects)} ({self.size / 1e6:,.1f} MB) by their {how}"
         counts = Counter(fault.harm.value for fault in self.faults)
         told = [f"    {fault}" for fault in self.faults[:SHOWN]]
         more = len(self.faults) - SHOWN
         rest = [f"    and {more:,} more, in .faults"] if more > 0 else []
-        return "\n".join([_line(head, counts, self.seconds), *told, *rest, *([f"    you: {WHOLE_AGAIN}"] if told else [])])
+        advice = dict.fromkeys(THEIRS if fault.is_theirs else WHOLE_AGAIN for fault in self.faults)
+        return "\n".join([_line(head, counts, self.seconds), *told, *rest, *(f"    you: {line}" for line in advice)])
 
     __repr__ = __str__
 
 
 WHOLE_AGAIN = "put the object back at its path from a backup; or remove what is there, delete() the rows and pull() them again"
-"""What to do about an object that is wrong."""
+"""What to do about a copy that is wrong."""
+THEIRS = "tell lab S, whose object it is: the rows point at it by reference"
+"""What to do about an object of lab S's that is wrong."""

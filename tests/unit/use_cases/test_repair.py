@@ -95,7 +95,7 @@ def test_a_report_has_counts_keys_and_what_to_do(world):
     assert lines[2].strip() == "(key0='b')"
     assert lines[3].strip() == "repair(): register it again, or settle its flags where it is not local"
     assert lines[4] == "   to do: 1 registered, but not local"
-    assert lines[6].strip().startswith("you: call pull()")
+    assert lines[6].strip().startswith("you: pull() brings the row back")
     assert not result.healthy
 
 

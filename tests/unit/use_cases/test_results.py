@@ -19,7 +19,7 @@ def test_a_pull_tells_what_it_did():
     """Every count that is not nothing is in the line."""
     told = str(PullResult(pulled=1200, already_local=3, held_back=1, busy=2, recovered=1, conflicts=["x"], seconds=2))
     assert told == (
-        "pulled 1,200, 3 already local, 1 held back (deletion requested), 2 busy, 1 transfers recovered, 1 conflicts (2.0 s)"
+        "pulled 1,200, 3 already local, 1 held back (deletion requested), 2 busy, 1 transfer recovered, 1 conflict (2.0 s)"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from link.adapters.datajoint import flight, layout, linking
 from link.adapters.datajoint.line import set_up_alone
@@ -20,8 +20,24 @@ if TYPE_CHECKING:
     from link.adapters.datajoint.session import Session
     from link.adapters.datajoint.stores import StoreMap
     from link.domain.errors import ObjectMissing
+    from link.domain.keys import Key
     from link.domain.transfers import Transfer
     from link.use_cases.ports import Chunk
+
+
+@define(kw_only=True)
+class _Tries:
+    """What is known of a chunk that is moved again without what cannot come along, so that nothing is copied twice."""
+
+    keys: set[Key]
+    """Of the entities that are left."""
+    goals: dict[tuple[object, ...], str] = field(factory=dict)
+    arrived: set[tuple[object, ...]] = field(factory=set)
+    """The identities of the files that are there."""
+    expected: int = 0
+    """Bytes of the whole chunk."""
+    told: int = 0
+    """Of them, those that `told` has heard of."""
 
 
 @define(kw_only=True)
@@ -36,8 +52,11 @@ class Carrier:
     """Keeps both lines from falling asleep while objects are on their way."""
     told: Callable[[int], None]
     """Hears of bytes that have arrived."""
+    _tries: _Tries | None = field(default=None, init=False)
+    """Of the last chunk, where something of it could not come along."""
 
     def prepare(self) -> None:
+        self._tries = None
         self.stores.check(self.entity)
         session = self.session()
         if not linking.table_exists(session, layout.IN_FLIGHT):
@@ -60,16 +79,30 @@ class Carrier:
             return False
 
     def bring(self, transfer: Transfer, chunk: Chunk) -> tuple[Chunk, Sequence[tuple[int, ObjectMissing]]]:
-        packing = Packing(stores=self.stores)
+        tries = self._tries if self._tries and self._tries.keys.issuperset(chunk.keys) else _Tries(keys={*chunk.keys})
+        packing = Packing(stores=self.stores, goals=tries.goals)
         packed = packing.rows(self.entity, chunk)
+        tries.expected = max(tries.expected, packing.size)
         if packing.moves and not packing.faults:
-            moves = list(packing.moves.values())
             flight.record(self.session(), transfer, self._entries(packing))
-            mover = Mover(schema=self.stores.local_schema, beat=self.beat, told=self.told)
-            for move, error in mover.move(moves):
+            mover = Mover(
+                schema=self.stores.local_schema,
+                beat=self.beat,
+                told=lambda size: self._hear(tries, size),
+                arrived=tries.arrived,
+            )
+            for move, error in mover.move(list(packing.moves.values())):
                 packing.blame(move.owners, error)
-            self.told(max(packing.size - mover.arrived, 0))  # what several rows name is copied once and expected of each
-        return evolve(chunk, rows=packed), sorted(packing.faults.items())
+        faults = packing.faults
+        tries.keys -= {chunk.keys[position] for position in faults}
+        self._tries = tries if faults and tries.keys else None
+        if self._tries is None:
+            self.told(max(tries.expected - tries.told, 0))  # what several rows name is copied once and expected of each
+        return evolve(chunk, rows=packed), sorted(faults.items())
+
+    def _hear(self, tries: _Tries, size: int) -> None:
+        tries.told += size
+        self.told(size)
 
     def _entries(self, packing: Packing) -> Iterator[Entry]:
         """Yield what must not be removed meanwhile: the objects, and the folders of those that are not whole yet."""

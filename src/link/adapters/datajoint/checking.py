@@ -35,24 +35,18 @@ class StoredContents:
     copies: EntityModel
     stores: Side
     """The local side's."""
+    shared: frozenset[str] = frozenset()
+    """The local stores that are lab S's own, by reference."""
 
     def check(self, selection: object, *, deep: bool) -> Iterator[Seen]:
         """Look at the objects of every table, in pages of rows, in key order."""
         tables = [table for table in self.copies.tables if table.stored]
         for store in {column.store: f"{table.name}.{column.name}" for table in tables for column in table.stored}.items():
-            self._look(*store)
+            self.stores.store(*store).look()  # one error says more than one for each of its objects
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="link-verify") as pool:
             for table in tables:
                 for rows in self._pages(table, selection):
                     yield self._seen(pool, table, rows, deep=deep)
-
-    def _look(self, name: str, column: str) -> None:
-        """See that the store is there at all: one error says more than one for each of its objects."""
-        store = self.stores.store(name, column)
-        try:
-            store.place.look()
-        except Exception as error:  # noqa: BLE001 - clients raise what they like
-            raise store.failed("read", error) from None
 
     def _pages(self, table: TableModel, selection: object) -> Iterator[Sequence[Any]]:
         session, columns = self.session(), (*table.key, *table.stored)
@@ -82,7 +76,7 @@ class StoredContents:
         )
         found = dict(zip(alike, looks, strict=True))
         faults = [
-            _fault(table, table.stored[place], key, wrong)
+            self._fault(table, table.stored[place], key, wrong)
             for key, place, text in named
             if (wrong := found[place, text].wrong) is not None
         ]
@@ -98,6 +92,29 @@ class StoredContents:
             return _Look(size=size, wrong=(error, move))
         return _Look(size=size)
 
+    def _fault(
+        self, table: TableModel, column: Column, key: Sequence[str], wrong: tuple[LinkError, Move | None]
+    ) -> ObjectFault:
+        error, move = wrong
+        match error:
+            case ObjectDamaged():
+                harm, detail = Harm.DAMAGED, f"{error.found} instead of {error.expected}"
+            case ObjectMissing():
+                harm, detail = Harm.MISSING, ""
+            case _:
+                harm, detail = Harm.UNREADABLE, error.what()
+        store = move.local.name if move else column.store
+        return ObjectFault(
+            table=table.name,
+            column=column.name,
+            key={part.name: value for part, value in zip(table.key, key, strict=True)},
+            store=store,
+            path=move.path if move else "",
+            harm=harm,
+            detail=detail,
+            is_theirs=store in self.shared,
+        )
+
 
 @frozen(kw_only=True)
 class _Look:
@@ -105,26 +122,6 @@ class _Look:
 
     size: int
     wrong: tuple[LinkError, Move | None] | None = None
-
-
-def _fault(table: TableModel, column: Column, key: Sequence[str], wrong: tuple[LinkError, Move | None]) -> ObjectFault:
-    error, move = wrong
-    match error:
-        case ObjectDamaged():
-            harm, detail = Harm.DAMAGED, f"{error.found} instead of {error.expected}"
-        case ObjectMissing():
-            harm, detail = Harm.MISSING, ""
-        case _:
-            harm, detail = Harm.UNREADABLE, error.what()
-    return ObjectFault(
-        table=table.name,
-        column=column.name,
-        key={part.name: value for part, value in zip(table.key, key, strict=True)},
-        store=move.local.name if move else column.store,
-        path=move.path if move else "",
-        harm=harm,
-        detail=detail,
-    )
 
 
 def _read_all(move: Move) -> int:

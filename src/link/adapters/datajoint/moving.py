@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from errno import EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR
+from contextlib import ExitStack
+from errno import EEXIST, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR
 from functools import partial
 from itertools import chain
 from threading import Event, Lock
@@ -21,13 +22,21 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from link.adapters.datajoint.objects import Move
+    from link.adapters.datajoint.places import Written
     from link.adapters.datajoint.stores import Store
 
 BEAT = 20.0
 """Seconds between two signs of life while objects are on their way."""
+TOGETHER = 16
+"""Files that are brought to the disk together; each of them is open until then."""
+LARGE = 2**24
+"""Bytes of files that are."""
+EMPTY = "it is empty, as a folder is whose disk is not mounted"
 _ARRAY = b"\x93NUMPY"
 _NO_SUCH_FILE = {EISDIR, ENOTDIR, ENAMETOOLONG, ELOOP}
 """What a file system says where something else is in the place of a file, besides that there is none."""
+_TAKEN = {EISDIR, ENOTDIR, EEXIST}
+"""What a file system says where a folder is in the place of a file to be written, or a file in that of a folder above it."""
 
 
 class Stopped(Exception):
@@ -44,11 +53,11 @@ class Mover:
     """Is called every `BEAT` seconds while objects are on their way, by the thread that called `move`."""
     told: Callable[[int], None]
     """Hears of bytes that have arrived or are there, from any thread, one at a time."""
+    arrived: set[tuple[object, ...]] = field(factory=set)
+    """The identities of files that have been copied, by an earlier try too; those are not copied again."""
     _stop: Event = field(factory=Event, init=False)
     _lock: Lock = field(factory=Lock, init=False)
     _faults: list[tuple[Move, ObjectMissing]] = field(factory=list, init=False)
-    arrived: int = field(default=0, init=False)
-    """How many bytes `told` has heard of."""
 
     def move(self, moves: Sequence[Move]) -> Sequence[tuple[Move, ObjectMissing]]:
         """Copy all of them, for good, but for those that are returned: missing, damaged, or with another file in their place.
@@ -63,14 +72,21 @@ class Mover:
                 self._finish([*referred, *folders])
                 files = [move for move in moves if not move.folder and not move.stays]
                 files += [move for future in folders for move in future.result() or ()]
-                self._finish([pool.submit(self._guarded, self._copy, move) for move in files])
+                self._finish([pool.submit(self._copy_all, batch) for batch in _batches(files, workers)])
                 if not self._faults:  # else nobody will name what has arrived
                     self._secure(pool, moves, files)
             except BaseException:
                 self._stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+        self._check_mounted()
         return self._faults
+
+    def _check_mounted(self) -> None:
+        """Raise where a source store has nothing at all: its disk is not mounted, and no object is known to be missing."""
+        for store in {move.source.name: move.source for move, error in self._faults if type(error) is ObjectMissing}.values():
+            if not store.look():
+                raise store.failed("read", FileNotFoundError(EMPTY))
 
     def _secure(self, pool: ThreadPoolExecutor, moves: Sequence[Move], files: Sequence[Move]) -> None:
         for move in moves:
@@ -100,18 +116,37 @@ class Mover:
                 self._faults.append((move, error))
             return None
 
-    def _copy(self, move: Move) -> None:
+    def _copy_all(self, moves: Sequence[Move]) -> None:
+        """Copy some files, and bring them to the disk together: the first sync of several writes what the others need too."""
+        with ExitStack() as stack:
+            begun = []
+            for move in moves:
+                written = self._guarded(self._copy, move)
+                if written is not None:
+                    stack.callback(written.drop)
+                    begun.append((move, written))
+            for move, written in begun:
+                self._guarded(partial(self._finished, written), move)
+
+    def _finished(self, written: Written, move: Move) -> None:
+        written.finish()
+        self.arrived.add(move.identity)
+
+    def _copy(self, move: Move) -> Written | None:
+        """Copy a file, which needs to be finished; None where it is there already."""
+        if move.identity in self.arrived and move.local.place.size(move.goal) is not None:
+            return None
         there = move.addressing is not Addressing.SCHEMA and self._is_there(move)
         if there:
             move.local.place.secure(move.goal)
         if there or self._copied_by_server(move):
             self._tell(move.size or 0)
-        else:
-            move.local.place.write(move.goal, self._blocks(move), unfinished(move.local, self.schema))
+            self.arrived.add(move.identity)
+            return None
+        return move.local.place.write(move.goal, self._blocks(move), unfinished(move.local, self.schema))
 
     def _tell(self, size: int) -> None:
         with self._lock:
-            self.arrived += size
             self.told(size)
 
     def _copied_by_server(self, move: Move) -> bool:
@@ -158,6 +193,20 @@ class Mover:
             yield block
 
 
+def _batches(moves: Sequence[Move], workers: int) -> Iterator[Sequence[Move]]:
+    """Yield files in batches that leave several for each worker; a large one, or one of unknown size, ends its own."""
+    batch: list[Move] = []
+    most, size = min(max(len(moves) // workers // 4, 1), TOGETHER), 0
+    for move in moves:
+        batch.append(move)
+        size += LARGE if move.size is None and move.array is None else move.size or move.array or 0
+        if len(batch) == most or size >= LARGE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def _folders(moves: Iterable[Move]) -> dict[tuple[str, str], Move]:
     """Return all folders above the goals up to the stores themselves, each with one of the moves, by store and path."""
     found: dict[tuple[str, str], Move] = {}
@@ -189,6 +238,8 @@ def guarded(act: Callable[[Move], Any], move: Move) -> Any:
             raise move.missing() from None
         raise move.source.failed("read", error.cause) from None
     except Exception as error:  # noqa: BLE001 - clients raise what they like
+        if isinstance(error, OSError) and error.errno in _TAKEN:
+            raise move.in_the_way() from None
         raise move.local.failed("written", error) from None
 
 
@@ -203,7 +254,7 @@ def unfolded(move: Move) -> list[Move]:
             sizes = {}  # garbage collections take empty folders away
         manifest = move.source.place.size(move.path + MANIFEST)
     if move.items is not None and len(sizes) != move.items:
-        raise move.missing() if not sizes else move.damaged(f"{move.items} files", f"{len(sizes)} files")
+        raise move.missing() if not sizes else move.damaged(_files(move.items), _files(len(sizes)))
     if move.size is not None and sum(sizes.values()) != move.size:
         raise move.damaged(f"{move.size} bytes", f"{sum(sizes.values())} bytes")
     files = {f"/{name}": size for name, size in sizes.items()}
@@ -215,13 +266,17 @@ def unfolded(move: Move) -> list[Move]:
     ]
 
 
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
 def verified(move: Move) -> Iterator[bytes]:
     """Yield the blocks of the object at its source; `ObjectDamaged` at their end if they are not what is recorded."""
     digest, size, head, known = hashlib.md5(usedforsecurity=False), 0, b"", move.digest
     for block in chain([move.prefix] if move.prefix else [], _read(move.source, move.path)):
         head = head or block[:16]
         size += len(block)
-        if known:
+        if known is not None:
             digest.update(block)
         yield block
     if move.is_array and not head.startswith(_ARRAY):
@@ -231,7 +286,7 @@ def verified(move: Move) -> Iterator[bytes]:
         expected = move.array + _header(head)
     if expected is not None and size != expected:
         raise move.damaged(f"{expected} bytes", f"{size} bytes")
-    if known and digest.hexdigest() != known:
+    if known is not None and digest.hexdigest() != known:
         raise move.damaged(f"MD5 {known}", f"MD5 {digest.hexdigest()}")
 
 

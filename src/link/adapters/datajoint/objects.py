@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,11 +69,13 @@ class Move:
     """Whether it is known to be in that format; a codec of the user's own may record a shape of something else."""
     content: str | None = None
     """DataJoint's name of the content: its MD5 in base 32."""
+    digest: str | None = None
+    """The MD5 of the content, in hexadecimal digits; empty where its name is none."""
 
     @property
-    def digest(self) -> str | None:
-        """The MD5 of the content, in hexadecimal digits."""
-        return None if self.content is None else base64.b32decode(self.content.upper() + "======").hex()
+    def identity(self) -> tuple[object, ...]:
+        """Where the copy goes, where it comes from and what is recorded of it."""
+        return self.local.name, self.goal, self.path, self.size, self.items, self.array, self.content
 
     def missing(self) -> ObjectMissing:
         """Return the error to raise where there is no such object."""
@@ -113,8 +116,10 @@ class Packing:
     """Reads the rows of one chunk: the rows as the local side will have them, and the objects to copy."""
 
     stores: StoreMap
+    goals: dict[tuple[object, ...], str] = field(factory=dict)
+    """Where the copies go that have a new name each, by what names them; kept from one try to the next."""
     moves: dict[tuple[object, ...], Move] = field(factory=dict, init=False)
-    """By where the copy goes, where it comes from and what is recorded of it, so that what is shared is copied once."""
+    """By identity, so that what is shared is copied once."""
     _origins: dict[tuple[str, str], str] = field(factory=dict, init=False)
     """By local store and path of the user's choice, the path at the source that is copied there."""
     entries: dict[Entry, None] = field(factory=dict, init=False)
@@ -177,7 +182,7 @@ class Packing:
 
     def _value(self, table: TableModel, column: Column, text: str) -> str:
         facts = _facts(table, column, text)
-        mapped = self.stores.mapped(table, column, facts.get("store") or None)
+        mapped = self.stores.mapped(table, column, facts.get("store") or None, self._key)
         if column.external:
             return self._older(table, column, mapped, facts)
         goal = self._entered(table, column, mapped, facts).goal
@@ -207,11 +212,11 @@ class Packing:
         prefix: bytes = b"",
         known: str | None = None,
     ) -> Move:
-        move = _move(table, column, facts, mapped.source, mapped.local)
         stays = mapped.mode is Mode.REFERENCE
-        move = evolve(move, key=self._key, owners={}, stays=stays, prefix=prefix, content=move.content or known)
+        more = {"key": self._key, "stays": stays, "prefix": prefix}
+        move = _move(table, column, facts, mapped.source, mapped.local, known, **more)
         _check_inside(move)
-        goal = move.path if move.stays else _goal(move, table, self.stores.local_schema)
+        goal = move.path if move.stays else self._goal(move, table)
         move = evolve(move, goal=goal)
         self.size += 0 if stays else move.size or move.array or 0
         in_parts = move.local.place.in_parts(move.size)
@@ -228,9 +233,19 @@ class Packing:
         place = (move.local.name, goal)
         if move.addressing is Addressing.PATH and self._origins.setdefault(place, move.path) != move.path:
             raise move.in_the_way()
-        entered = self.moves.setdefault((*place, move.path, move.size, move.items, move.array, move.content), move)
+        entered = self.moves.setdefault(move.identity, move)
         entered.owners.setdefault(self._owner, self._key)
         return entered
+
+    def _goal(self, move: Move, table: TableModel) -> str:
+        """Return where the copy goes in the local store."""
+        if move.addressing is Addressing.HASH:
+            return _hash_goal(move, self.stores.local_schema)
+        if move.addressing is Addressing.SCHEMA:
+            named = (table.name, *self._key.values(), move.column, move.local.name, move.path)
+            return self.goals.setdefault(named, _schema_goal(move, table, self.stores.local_schema))
+        prefix = str(move.local.spec.get("filepath_prefix") or "").strip("/")
+        return move.path if not prefix or move.path.startswith(f"{prefix}/") else f"{prefix}/{move.path}"
 
 
 def recorded(table: TableModel, column: Column, text: str, store: Callable[[str], Store]) -> Move:
@@ -247,7 +262,12 @@ def _facts(table: TableModel, column: Column, text: str) -> dict[str, Any]:
     if isinstance(facts, dict) and _is_record(facts, column):
         return facts
     raise ObjectDamaged(
-        table=table.name, column=column.name, store=column.store, path="", expected="a record of its object", found=text[:80]
+        table=f"{table.schema}.{table.name}",
+        column=column.name,
+        store=column.store,
+        path="",
+        expected="a record of its object",
+        found=text[:80],
     )
 
 
@@ -258,8 +278,18 @@ def _is_record(facts: Mapping[str, Any], column: Column) -> bool:
     return "external" in facts if column.external else isinstance(facts.get("path"), str)
 
 
-def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: Store, local: Store) -> Move:
+def _move(
+    table: TableModel,
+    column: Column,
+    facts: Mapping[str, Any],
+    source: Store,
+    local: Store,
+    known: str | None = None,
+    **more: Any,
+) -> Move:
+    """Read what is recorded of an object; `known` is the name of its content where it is recorded elsewhere."""
     addressing = column.addressing or Addressing.PATH
+    content = str(facts.get("hash")) if addressing is Addressing.HASH else known
     return Move(
         table=f"{table.schema}.{table.name}",
         column=column.name,
@@ -273,7 +303,9 @@ def _move(table: TableModel, column: Column, facts: Mapping[str, Any], source: S
         items=facts.get("item_count"),
         array=array_bytes(facts),
         is_array=column.marker.startswith("<npy"),
-        content=str(facts.get("hash")) if addressing is Addressing.HASH else None,
+        content=content,
+        digest=None if content is None else _md5(content),
+        **more,
     )
 
 
@@ -305,26 +337,22 @@ def array_bytes(facts: Mapping[str, Any]) -> int | None:
     return size if all(length >= 0 for length in facts["shape"]) else None
 
 
-def _goal(move: Move, table: TableModel, schema: str) -> str:
-    """Return where the copy goes in the local store."""
-    if move.addressing is Addressing.HASH:
-        return _hash_goal(move, schema)
-    if move.addressing is Addressing.SCHEMA:
-        return _schema_goal(move, table, schema)
-    prefix = str(move.local.spec.get("filepath_prefix") or "").strip("/")
-    return move.path if not prefix or move.path.startswith(f"{prefix}/") else f"{prefix}/{move.path}"
-
-
 def _hash_goal(move: Move, schema: str) -> str:
     """Return what DataJoint would make of the content's name, so that its own inserts find the content there."""
-    folds = move.local.spec.get("subfolding")
+    folds, name = move.local.spec.get("subfolding"), move.content or ""
+    with suppress(DataJointError):
+        path = str(build_hash_path(name, schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section))
+        if move.digest:
+            return path
+    raise move.damaged("the hash of its content in its row", move.content)
+
+
+def _md5(content: str) -> str:
+    """Return the hexadecimal digits of what DataJoint names in base 32."""
     try:
-        _ = move.digest
-        return str(
-            build_hash_path(move.content or "", schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section)
-        )
-    except (DataJointError, ValueError):
-        raise move.damaged("the hash of its content in its row", move.content) from None
+        return base64.b32decode(content.upper() + "======").hex()
+    except ValueError:
+        return ""
 
 
 def _schema_goal(move: Move, table: TableModel, schema: str) -> str:

@@ -6,11 +6,12 @@ import os
 import stat
 from contextlib import suppress
 from errno import EBADF, EINVAL, EISDIR, ENOTSUP
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import uuid4
 
-from attrs import define
+from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +23,12 @@ BLOCK = 2**20
 
 TRIAL = b"Link can write here"
 TRIES = 5
+_BINARY = getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0)
+"""Opening a pipe would else wait for somebody who writes."""
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+_PROCESS, _NUMBERS = uuid4().hex, count()
+"""Make names, with the process's number, that no other process gives, nor this one twice."""
 _NO_SYNC = {EBADF, EINVAL, ENOTSUP}
 """What file systems say that keep the entries of folders without being asked."""
 
@@ -46,8 +53,8 @@ class Place(Protocol):
     def identity(self) -> tuple[str, ...]:
         """What two stores have in common that are one place."""
 
-    def look(self) -> None:
-        """Raise where the place cannot be listed."""
+    def look(self) -> bool:
+        """Raise where the place cannot be listed; return False where it is a folder with nothing in it."""
 
     def asks_for(self, size: int | None) -> bool:
         """Whether it pays to ask if a file of this size is there before it is written again."""
@@ -64,10 +71,10 @@ class Place(Protocol):
     def blocks(self, path: str) -> Iterator[bytes]:
         """Yield the file's bytes in order."""
 
-    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
-        """Make `path` of `blocks`, whole or not at all; a file that is not whole yet is in the folder `beside`.
+    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> Written:
+        """Write `blocks`, which become the file at `path` when that is finished, whole or not at all.
 
-        Its content outlasts a loss of power from here on, its name once the folders above it are secured.
+        A file that is not finished is in the folder `beside`, or nowhere to be seen.
         """
 
     def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
@@ -96,6 +103,43 @@ class Place(Protocol):
         """Write a few bytes at `path`, which nobody names, and remove them; dying in the middle leaves no other file."""
 
 
+class Written(Protocol):
+    """A file whose bytes have been written."""
+
+    def finish(self) -> None:
+        """Give it its name; its content outlasts a loss of power from here on, its name once the folders above are secured."""
+
+    def drop(self) -> None:
+        """Let go of it; where it was not finished nothing stays."""
+
+
+@define(kw_only=True)
+class _Unfinished:
+    """A file in a folder under another name, open at `number`."""
+
+    number: int
+    path: Path
+    final: Path
+    _is_open: bool = field(default=True, init=False)
+    _is_finished: bool = field(default=False, init=False)
+
+    def finish(self) -> None:
+        os.fsync(self.number)
+        self._close()
+        _there(self.final, lambda: self.path.replace(self.final))
+        self._is_finished = True
+
+    def drop(self) -> None:
+        self._close()
+        if not self._is_finished:
+            self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            os.close(self.number)
+
+
 @define(kw_only=True)
 class FolderPlace:
     """A folder of a file system."""
@@ -114,9 +158,9 @@ class FolderPlace:
     def identity(self) -> tuple[str, ...]:
         return ("file", os.path.realpath(self.root))
 
-    def look(self) -> None:
+    def look(self) -> bool:
         with os.scandir(self.root) as entries:
-            next(entries, None)
+            return next(entries, None) is not None
 
     def asks_for(self, size: int | None) -> bool:
         return True
@@ -141,27 +185,38 @@ class FolderPlace:
         for where, _, names in os.walk(top, onerror=_raise):
             for name in names:
                 file = Path(where) / name
-                found[file.relative_to(top).as_posix()] = file.stat().st_size
+                found[file.relative_to(top).as_posix()] = file.stat().st_size if file.exists() else 0  # a broken link
         return found
 
     def blocks(self, path: str) -> Iterator[bytes]:
-        if not stat.S_ISREG((self.root / path).stat().st_mode):
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)  # or a pipe, which would be read for ever
-        with (self.root / path).open("rb", buffering=0) as file:
-            while block := file.read(BLOCK):
-                yield block
-
-    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
-        unfinished, final = self.root / beside / uuid4().hex, self.root / path
+        number = os.open(self.root / path, _READ)
         try:
-            with _there(unfinished, lambda: unfinished.open("wb", buffering=0)) as file:
-                for block in blocks:
-                    _write_all(file, block)
-                os.fsync(file.fileno())
-            _there(final, lambda: unfinished.replace(final))
+            found = os.fstat(number)
+            if not stat.S_ISREG(found.st_mode):
+                raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)  # or a pipe, which would be read for ever
+            left, more = found.st_size, True
+            while more:
+                asked = min(BLOCK, left + 1)  # what is asked for is allocated, be it there or not
+                block = os.read(number, asked)
+                left, more = max(left - len(block), 0), len(block) == asked
+                if block:
+                    yield block
+        finally:
+            os.close(number)
+
+    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> Written:
+        unfinished = self.root / beside / f"{_PROCESS}_{os.getpid()}_{next(_NUMBERS)}"
+        number = _there(unfinished, lambda: os.open(unfinished, _WRITE, 0o666))
+        written = _Unfinished(number=number, path=unfinished, final=self.root / path)
+        try:
+            for block in blocks:
+                _write_all(number, block)
+            if hasattr(os, "posix_fadvise"):  # begins to bring it to the disk, so that `finish` waits for less
+                os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
         except BaseException:
-            unfinished.unlink(missing_ok=True)
+            written.drop()
             raise
+        return written
 
     def copy(self, source: Place, path: str, goal: str, digest: str | None) -> bool:
         return False
@@ -192,7 +247,7 @@ class FolderPlace:
         trial = self.root / path
         try:
             with _there(trial, lambda: trial.open("wb", buffering=0)) as file:
-                _write_all(file, TRIAL)
+                _write_all(file.fileno(), TRIAL)
                 os.fsync(file.fileno())
         finally:
             trial.unlink(missing_ok=True)
@@ -207,10 +262,10 @@ def _there(file: Path, act: Callable[[], _T]) -> _T:
     return act()
 
 
-def _write_all(file: Any, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[file.write(view) :]
+def _write_all(number: int, block: bytes) -> None:
+    written = os.write(number, block)
+    while written < len(block):
+        written += os.write(number, memoryview(block)[written:])
 
 
 def _raise(error: OSError) -> None:

@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
     from datajoint.storage import StorageBackend
 
-    from link.adapters.datajoint.places import Place
+    from link.adapters.datajoint.places import Place, Written
 
 PART = 16 * 2**20
 """Bytes of a large object that are read or sent to an object store at a time; up to two of them are held."""
 CHEAP = 2**20
 """An object of so many bytes is sent to an object store as quickly as asked for there."""
+
+
+class _Whole:
+    """An object that its store has for good."""
+
+    def finish(self) -> None:
+        """There is nothing to do."""
+
+    def drop(self) -> None:
+        """There is nothing to do."""
 
 
 @define(kw_only=True)
@@ -54,8 +64,9 @@ class BucketPlace:
     def _full(self, path: str) -> str:
         return str(self.backend._full_path(path))
 
-    def look(self) -> None:
+    def look(self) -> bool:
         self.fs.info(self._full("").split("/", 1)[0], refresh=True)
+        return True
 
     def asks_for(self, size: int | None) -> bool:
         return size is None or size > CHEAP
@@ -93,8 +104,12 @@ class BucketPlace:
                 return b""  # the object ends here, or is empty
             raise
 
-    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> None:
+    def write(self, path: str, blocks: Iterable[bytes], beside: str) -> Written:
         """Make the object; one that is not whole yet is nowhere: object stores show it when it is."""
+        self._write(path, blocks)
+        return _Whole()
+
+    def _write(self, path: str, blocks: Iterable[bytes]) -> None:
         source, head, known = iter(blocks), [], 0
         for block in source:
             head.append(block)

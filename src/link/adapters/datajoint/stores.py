@@ -49,6 +49,13 @@ class Store:
         """The folder of schema-addressed objects, of all schemas."""
         return str(self.spec.get("schema_prefix") or "").strip("/")
 
+    def look(self) -> bool:
+        """Raise where it cannot be seen at all; return False where it is a folder with nothing in it."""
+        try:
+            return self.place.look()
+        except Exception as error:  # noqa: BLE001 - clients raise what they like
+            raise self.failed("read", error) from None
+
     def failed(self, action: str, error: Exception) -> StoreNotAccessible:
         """Return the error to raise for what the store's client raised; `action` is `read` or `written`."""
         detail = (str(error) or type(error).__name__).split("\n", 1)[0].rstrip(".")
@@ -175,13 +182,15 @@ class StoreMap:
             for column in table.stored:
                 yield self.mapped(table, column)
 
-    def mapped(self, table: TableModel, column: Column, store: str | None = None) -> Mapped:
-        """Return the stores for a column, or for a row of it that names a store of its own."""
+    def mapped(
+        self, table: TableModel, column: Column, store: str | None = None, key: Mapping[str, str] | None = None
+    ) -> Mapped:
+        """Return the stores for a column, or for a row of it, `key`, that names a store of its own."""
         where = f"{table.schema}.{table.name}.{column.name}"
         theirs = store or column.store or self._default(table, column, where)
         mine = self.pairs.get(theirs)
         if mine is None:
-            raise self._not_mapped(table, column, theirs)
+            raise self._not_mapped(table, column, theirs, key)
         return Mapped(
             local=self.local.store(mine, where),
             source=self.source.store(theirs, where),
@@ -192,16 +201,27 @@ class StoreMap:
         """Whether the objects of a column are copied."""
         return self.mapped(table, column).mode is Mode.COPY
 
+    def referred(self) -> frozenset[str]:
+        """Return the local stores whose objects are the source's own."""
+        return frozenset(name for name, mode in self.modes.items() if mode is Mode.REFERENCE)
+
     def _default(self, table: TableModel, column: Column, where: str) -> str:
         if not self.pairs:
             raise self._not_mapped(table, column, "")
         return self.source.default(column.addressing or Addressing.HASH, where)
 
-    def _not_mapped(self, table: TableModel, column: Column, store: str) -> StoreNotMapped:
+    def _not_mapped(
+        self, table: TableModel, column: Column, store: str, key: Mapping[str, str] | None = None
+    ) -> StoreNotMapped:
         name = f"object store {store!r}" if store else "the default object store"
         reason = f"it keeps its values in {name} of the source, which stores= of Link does not name"
         return StoreNotMapped(
-            table=f"{table.schema}.{table.name}", column=column.name, type=column.spelled, reason=reason, store=store
+            table=f"{table.schema}.{table.name}",
+            column=column.name,
+            type=column.spelled,
+            reason=reason,
+            store=store,
+            key=key or {},
         )
 
     def _check_apart(self, mapped: Mapped, source_schema: str) -> None:
@@ -217,15 +237,12 @@ class StoreMap:
 
 def _check_access(mapped: Mapped, schema: str) -> None:
     """See that one can be read and the other one written, where DataJoint's garbage collection does not look."""
-    try:
-        mapped.source.place.look()
-    except Exception as error:  # noqa: BLE001 - clients raise what they like
-        raise mapped.source.failed("read", error) from None
+    mapped.source.look()
     if mapped.mode is Mode.REFERENCE:
         return
     trial = "/".join(filter(None, (mapped.local.hash_section, schema, "link.trial")))
     try:
         mapped.local.place.look()  # a folder that is not there may be a disk that is not mounted: nothing is put in its place
         mapped.local.place.try_out(trial)
-    except Exception as error:  # noqa: BLE001 - likewise
+    except Exception as error:  # noqa: BLE001 - clients raise what they like
         raise mapped.local.failed("written", error) from None
