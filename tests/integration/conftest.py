@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache, partial
 
 import datajoint as dj
+import pymysql
 import pytest
 import servers
 from labs import make_lab_l, make_lab_s
 from servers import Product
 
 from link import LazySchema, Link
+
+_context = pymysql.connections.Connection._create_ssl_ctx
+_unverified = cache(partial(_context, None, {}))
+pymysql.connections.Connection._create_ssl_ctx = lambda self, tls: _context(self, tls) if tls else _unverified()
+"""PyMySQL reads the machine's certificates for each connection (50 ms), though it verifies none unless it is told to."""
 
 PAIRS = list(itertools.product(Product, repeat=2))
 
