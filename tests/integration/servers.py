@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 import psycopg2
@@ -44,6 +45,18 @@ class Missing(Exception):
     """A server that this machine does not have, and how to get it."""
 
 
+@cache
+def memory():
+    """Return a folder in memory for the servers' data, None where there is not plenty: their syncs were a third of the time."""
+    folder, gigabyte = Path("/dev/shm"), 2**30
+    try:
+        facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        room = min(shutil.disk_usage(folder).free, int(facts["MemAvailable"].split()[0]) * 1024)
+    except (OSError, KeyError):
+        return None
+    return folder if room > 12 * gigabyte else None
+
+
 @define
 class Daemon:
     """A MariaDB or MySQL server process with a folder of its own."""
@@ -54,7 +67,7 @@ class Daemon:
     process: subprocess.Popen | None = field(default=None, init=False)
 
     def __attrs_post_init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix=f"link-{self.product.value}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"link-{self.product.value}-", dir=memory()))
         atexit.register(self.remove)
 
     def start(self):
@@ -154,7 +167,7 @@ class Server:
 
     def __attrs_post_init__(self):
         if self.product is Product.POSTGRESQL:
-            self._process = PrivatePostgres().start()
+            self._process = PrivatePostgres(within=memory()).start()
             self.admin = Account("postgres", self._process.password)
             return
         self.admin = Account("root", "test-root-pw")

@@ -64,11 +64,13 @@ class PrivatePostgres:
     port: int = field(factory=free_port)
     user: str = "postgres"
     host: str = "127.0.0.1"
+    within: Path | None = None
+    """The folder in which it makes its own; the system's for temporary files by default."""
     folder: Path = field(init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="link-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="link-postgres-", dir=self.within))
         atexit.register(self.remove)
 
     def start(self) -> PrivatePostgres:
