@@ -213,4 +213,22 @@ STATEMENTS = [
         f"{FAULTS} -k objects.killed-pull",
         (f"{SQL}/stores.py", "place.try_out(trial)", 'place.write(trial, [b"x"], trial.rpartition("/")[0]).finish()'),
     ),
+    on_servers(
+        "objects: named before they are on the disk",
+        "a loss of power after the commit takes an object with it",
+        "tests/integration/test_object_faults.py -k on_disk",
+        (f"{SQL}/places.py", "        os.fsync(self.number)\n", ""),
+    ),
+    on_servers(
+        "objects: an earlier try is believed",
+        "a row is committed whose copy has gone since the chunk was first tried",
+        "tests/integration/test_object_records.py -k second_try",
+        (f"{SQL}/moving.py", " and move.local.place.size(move.goal) is not None", ""),
+    ),
+    on_servers(
+        "objects: a store that is not mounted",
+        "a pull leaves everything out, and the user reads a line for each object instead of the one that is true",
+        "tests/integration/test_objects.py -k not_mounted",
+        (f"{SQL}/moving.py", "        self._check_mounted()\n", ""),
+    ),
 ]
