@@ -264,7 +264,7 @@ def test_verify_names_what_is_wrong_by_size_or_by_content(labs):  # noqa: F811
     whole = shot.verify()
     size = sum((labs.ours / path).stat().st_size for path in files(labs.ours))
     assert (whole.objects, whole.size, whole.faults) == (16, size + len(b"acquired"), ())  # a file that two rows name
-    assert repr(whole).startswith("verified 16 objects (0.0 MB) by their sizes (")
+    assert repr(whole).startswith("verified 16 objects (0.0 MB) by size (")
     assert found(deep=True) == []
     row = next(row for row in names_in(labs.lab_l, "shot", ["shot", *COLUMNS]) if row[0] == 1)
     one, many, array, graph = (labs.ours / row[place]["path"] for place in (1, 2, 3, 6))
@@ -343,7 +343,7 @@ def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs, monkeypatch, ca
     monkeypatch.setattr(naming, "linked_class", lambda _: shot)
     monkeypatch.setattr(sys, "argv", ["link", "verify", "--deep", "my_links:Shot"])
     assert main() == 1
-    assert "by their contents, 1 missing" in capsys.readouterr().out
+    assert "by content, 1 missing" in capsys.readouterr().out
     shutil.rmtree(labs.ours)
     with pytest.raises(
         errors.StoreNotAccessible, match="'kept' of the local side cannot be read.*Nothing was changed.*verify again"
@@ -351,6 +351,9 @@ def test_verify_looks_at_parts_and_at_stores_that_are_gone(labs, monkeypatch, ca
         shot.verify()
     assert main() == 1
     assert "cannot be read" in capsys.readouterr().err
+    labs.ours.mkdir()
+    with pytest.raises(errors.StoreNotAccessible, match="not mounted"):
+        shot.verify()
 
 
 @one

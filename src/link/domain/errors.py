@@ -517,7 +517,9 @@ class StoreNotAccessible(LinkError):
         return self.side == "local" and self.action == "read"
 
     def standing(self) -> str:
-        return "Nothing was changed." if self.is_check else UNDONE
+        if self.is_check:
+            return "Nothing was changed."
+        return "What was under way is in neither table; earlier chunks of this pull stay."
 
     def advice(self) -> str:
         again = "verify" if self.is_check else "pull"

@@ -282,8 +282,8 @@ class VerifyResult:
         return not self.faults
 
     def __str__(self) -> str:
-        how = "contents" if self.deep else "sizes"
-        head = f"verified {self.objects:,} object{_s(self.objects)} ({self.size / 1e6:,.1f} MB) by their {how}"
+        how = "content" if self.deep else "size"
+        head = f"verified {self.objects:,} object{_s(self.objects)} ({self.size / 1e6:,.1f} MB) by {how}"
         counts = Counter(fault.harm.value for fault in self.faults)
         told = [f"    {fault}" for fault in self.faults[:SHOWN]]
         more = len(self.faults) - SHOWN

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, frozen
 
 from link.adapters.datajoint import wire
-from link.adapters.datajoint.moving import guarded, unfolded, verified
+from link.adapters.datajoint.moving import EMPTY, guarded, unfolded, verified
 from link.adapters.datajoint.objects import recorded
 from link.domain.errors import LinkError, ObjectDamaged, ObjectMissing
 from link.use_cases.inspection import Harm, ObjectFault, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from link.adapters.datajoint.model import Column, EntityModel, TableModel
     from link.adapters.datajoint.objects import Move
     from link.adapters.datajoint.session import Session
-    from link.adapters.datajoint.stores import Side
+    from link.adapters.datajoint.stores import Side, Store
 
 PAGE = 5_000
 WORKERS = 16
@@ -41,12 +41,15 @@ class StoredContents:
     def check(self, selection: object, *, deep: bool) -> Iterator[Seen]:
         """Look at the objects of every table, in pages of rows, in key order."""
         tables = [table for table in self.copies.tables if table.stored]
-        for store in {column.store: f"{table.name}.{column.name}" for table in tables for column in table.stored}.items():
-            self.stores.store(*store).look()  # one error says more than one for each of its objects
+        named = {column.store: f"{table.name}.{column.name}" for table in tables for column in table.stored}
+        stores = [self.stores.store(*store) for store in named.items()]
+        empty = {store.name: store for store in stores if not store.look()}
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="link-verify") as pool:
             for table in tables:
                 for rows in self._pages(table, selection):
-                    yield self._seen(pool, table, rows, deep=deep)
+                    seen = self._seen(pool, table, rows, deep=deep)
+                    _check_mounted(seen.faults, empty)
+                    yield seen
 
     def _pages(self, table: TableModel, selection: object) -> Iterator[Sequence[Any]]:
         session, columns = self.session(), (*table.key, *table.stored)
@@ -114,6 +117,13 @@ class StoredContents:
             detail=detail,
             is_theirs=store in self.shared,
         )
+
+
+def _check_mounted(faults: Iterable[ObjectFault], empty: Mapping[str, Store]) -> None:
+    """Raise where objects are missing in a store that has nothing at all: one error says more than one for each of them."""
+    for fault in faults:
+        if fault.harm is Harm.MISSING and fault.store in empty:
+            raise empty[fault.store].failed("read", FileNotFoundError(EMPTY))
 
 
 @frozen(kw_only=True)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 BEAT = 20.0
 """Seconds between two signs of life while objects are on their way."""
-TOGETHER = 16
-"""Files that are brought to the disk together; each of them is open until then."""
+OPEN = 64
+"""Files that are open until they are brought to the disk with others, those of all workers."""
 LARGE = 2**24
 """Bytes of files that are."""
 EMPTY = "it is empty, as a folder is whose disk is not mounted"
@@ -196,7 +196,7 @@ class Mover:
 def _batches(moves: Sequence[Move], workers: int) -> Iterator[Sequence[Move]]:
     """Yield files in batches that leave several for each worker; a large one, or one of unknown size, ends its own."""
     batch: list[Move] = []
-    most, size = min(max(len(moves) // workers // 4, 1), TOGETHER), 0
+    most, size = min(max(len(moves) // workers // 4, 1), OPEN // workers), 0
     for move in moves:
         batch.append(move)
         size += LARGE if move.size is None and move.array is None else move.size or move.array or 0
@@ -238,7 +238,7 @@ def guarded(act: Callable[[Move], Any], move: Move) -> Any:
             raise move.missing() from None
         raise move.source.failed("read", error.cause) from None
     except Exception as error:  # noqa: BLE001 - clients raise what they like
-        if isinstance(error, OSError) and error.errno in _TAKEN:
+        if isinstance(error, OSError) and error.errno in _TAKEN and move.local.place.is_taken(move.goal):
             raise move.in_the_way() from None
         raise move.local.failed("written", error) from None
 

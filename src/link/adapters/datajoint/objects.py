@@ -242,8 +242,11 @@ class Packing:
         if move.addressing is Addressing.HASH:
             return _hash_goal(move, self.stores.local_schema)
         if move.addressing is Addressing.SCHEMA:
-            named = (table.name, *self._key.values(), move.column, move.local.name, move.path)
-            return self.goals.setdefault(named, _schema_goal(move, table, self.stores.local_schema))
+            goal = _schema_goal(move, table, self.stores.local_schema)
+            if move.folder and (move.size is None or move.items is None):
+                return goal  # who knows what has become of it since an earlier try
+            named = (table.name, *self._key.values(), move.column, move.local.name, move.path, move.size, move.items)
+            return self.goals.setdefault(named, goal)
         prefix = str(move.local.spec.get("filepath_prefix") or "").strip("/")
         return move.path if not prefix or move.path.startswith(f"{prefix}/") else f"{prefix}/{move.path}"
 
@@ -358,7 +361,7 @@ def _md5(content: str) -> str:
 def _schema_goal(move: Move, table: TableModel, schema: str) -> str:
     """Return a new path under the local schema and table, with the key as the source's path spells it.
 
-    The token is new: nothing that a garbage collection at work may have listed already is ever used again.
+    The token is new: nothing that a garbage collection at work may have listed before the pull is ever used again.
     """
     head, _, rest = f"/{move.path}".partition(f"/{table.schema}/{table.name}/")
     folder, _, file = rest.rpartition("/")

@@ -24,8 +24,6 @@ BLOCK = 2**20
 TRIAL = b"Link can write here"
 TRIES = 5
 _BINARY = getattr(os, "O_BINARY", 0)
-_READ = os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0)
-"""Opening a pipe would else wait for somebody who writes."""
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
 _PROCESS, _NUMBERS = uuid4().hex, count()
 """Make names, with the process's number, that no other process gives, nor this one twice."""
@@ -130,9 +128,11 @@ class _Unfinished:
         self._is_finished = True
 
     def drop(self) -> None:
-        self._close()
+        with suppress(OSError):  # what matters has been said, and collections remove what is left here
+            self._close()
         if not self._is_finished:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.unlink()
 
     def _close(self) -> None:
         if self._is_open:
@@ -189,18 +189,19 @@ class FolderPlace:
         return found
 
     def blocks(self, path: str) -> Iterator[bytes]:
-        number = os.open(self.root / path, _READ)
+        file = self.root / path
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)  # or a pipe, which would be read for ever
+        number = os.open(file, os.O_RDONLY | _BINARY)
         try:
-            found = os.fstat(number)
-            if not stat.S_ISREG(found.st_mode):
-                raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)  # or a pipe, which would be read for ever
-            left, more = found.st_size, True
-            while more:
-                asked = min(BLOCK, left + 1)  # what is asked for is allocated, be it there or not
-                block = os.read(number, asked)
-                left, more = max(left - len(block), 0), len(block) == asked
-                if block:
-                    yield block
+            left = os.fstat(number).st_size
+            asked = min(BLOCK, left + 1)  # what is asked for is allocated, be it there or not
+            while block := os.read(number, asked):
+                yield block
+                left -= len(block)
+                if left <= 0 and len(block) < asked:
+                    return  # less than that, in the middle, is no end: what is wrong there is said at the next call
+                asked = min(BLOCK, left + 1) if left > 0 else BLOCK
         finally:
             os.close(number)
 
@@ -211,7 +212,7 @@ class FolderPlace:
         try:
             for block in blocks:
                 _write_all(number, block)
-            if hasattr(os, "posix_fadvise"):  # begins to bring it to the disk, so that `finish` waits for less
+            with suppress(OSError, AttributeError):  # begins to bring it to the disk, where there is such a call
                 os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
         except BaseException:
             written.drop()
