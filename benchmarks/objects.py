@@ -19,6 +19,7 @@ import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 warnings.simplefilter("ignore")
@@ -172,6 +173,10 @@ def in_buckets(case):
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(one, case.paths))
 
+    def cleared(bucket):
+        with suppress(FileNotFoundError):  # asked a second time, since the server takes long
+            fs.rm(bucket, recursive=True)
+
     def by_server(goal):
         fs.copy([f"{theirs}/{path}" for path in case.paths], [f"{goal}/{path}" for path in case.paths])
 
@@ -180,12 +185,12 @@ def in_buckets(case):
         for _ in range(ROUNDS):
             goal = server.bucket()
             plain.append(timed(lambda copy=copy, goal=goal: copy(goal)))
-            fs.rm(goal, recursive=True)
+            cleared(goal)
             goal = server.bucket()
             link.append(case.pull(server.store(theirs, access_key=key), server.store(goal)))
-            fs.rm(goal, recursive=True)
+            cleared(goal)
         case.report(f"{case.name}, bucket to bucket, {what}", min(plain), min(link))
-    fs.rm(theirs, recursive=True)
+    cleared(theirs)
 
 
 top = tempfile.mkdtemp(prefix="link-benchmark-")
