@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIERS = ("", "#", "_", "__")
-PAUSES = (0.03, 0.1, 0.3)
+PAUSES = (0.03, 0.1, 0.2, 0.3, 0.45, 0.7)
 """How long a catalog that says something odd is left alone before it is read again, in seconds, time after time."""
 _CAPITAL = re.compile(r"(?<=[A-Za-z0-9])([A-Z])")
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
