@@ -14,7 +14,8 @@ from link.adapters.datajoint.columns import plain_column
 from link.adapters.datajoint.lineage import Lineages
 from link.adapters.datajoint.model import EntityModel, Index, TableModel
 from link.adapters.datajoint.refusals import REQUESTED, REQUESTED_COMMENT, refuse_entity, refuse_names, refuse_table
-from link.domain.errors import DeclarationChanged, NotLinkable, SourceTableMissing, Unprotected
+from link.adapters.datajoint.translation import Refusal, Refused
+from link.domain.errors import DeclarationChanged, LinkError, NotLinkable, SourceTableMissing, Unprotected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,18 +40,27 @@ def snake_case(class_name: str) -> str:
     return _CAPITAL.sub(r"_\1", class_name).lower() if _CLASS_NAME.fullmatch(class_name) else ""
 
 
-def steadily(read: Callable[[], T]) -> T:
-    """Return what `read` returns; believe that something is missing or has changed only where it is so again and again.
+def steadily(act: Callable[[], T]) -> T:
+    """Return what `act` returns; believe that something is missing or has changed only where it is so again and again.
 
     A catalog is read statement by statement, and the MySQL family shows no table, or half of one, for the moment in which
     an ALTER TABLE puts its new form in its place.
     """
     for pause in PAUSES:
         try:
-            return read()
-        except (SourceTableMissing, NotLinkable, DeclarationChanged, Unprotected):  # noqa: PERF203 - a retry needs it
+            return act()
+        except LinkError as error:  # noqa: PERF203 - a retry needs it
+            if not _may_pass(error):
+                raise
             time.sleep(pause)
-    return read()
+    return act()
+
+
+def _may_pass(error: LinkError) -> bool:
+    """Whether an error may come from a table that is just being altered; one that refers to it cannot be made either then."""
+    if isinstance(error, Refused):
+        return error.refusal is Refusal.PARENT
+    return isinstance(error, (SourceTableMissing, NotLinkable, DeclarationChanged, Unprotected))
 
 
 def read_twice(session: Session, schema: str, class_name: str) -> EntityModel:

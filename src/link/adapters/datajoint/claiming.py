@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 from datajoint import lineage
 
 from link.adapters.datajoint import declaration, grants, guard, layout, structure
-from link.adapters.datajoint.catalog import PAUSES
+from link.adapters.datajoint.catalog import steadily
 from link.adapters.datajoint.dialect import dialect, read_id
 from link.adapters.datajoint.line import LOCK_SECONDS, set_up_alone
 from link.adapters.datajoint.linking import table_exists
@@ -142,26 +142,12 @@ def _make_tables(session: Session, names: layout.OutboundNames, entity: EntityMo
     _indexed(session, layout.journal_index(session))
     columns = declaration.outbound_columns(entity.master.key, session)
     for statement in layout.outbound(session, names, entity.master, columns):
-        _made_steadily(session, statement)
+        steadily(partial(session.query, statement))
     for statement in layout.outbound_indexes(session, names):
         session.query(statement)
     for name in names.all:
         for statement in declaration.outbound_comments(entity.master, session, session.table(name)):
             session.query(statement)
-
-
-def _made_steadily(session: Session, statement: str) -> None:
-    """Make a table that refers to the source's, which is gone for the moment in which an ALTER TABLE puts in a new one."""
-    for pause in PAUSES:
-        try:
-            session.query(statement)
-        except Refused as error:  # noqa: PERF203 - a retry needs it
-            if error.refusal is not Refusal.PARENT:
-                raise
-            time.sleep(pause)
-        else:
-            return
-    session.query(statement)
 
 
 def _is_ours(session: Session, names: layout.OutboundNames) -> bool:
