@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import cache, partial
 
 import datajoint as dj
 import pymysql
@@ -11,10 +10,10 @@ from labs import make_lab_l, make_lab_s
 from servers import Product
 
 from link import LazySchema, Link
+from link.adapters.datajoint.driver import _trusting
 
 _context = pymysql.connections.Connection._create_ssl_ctx
-_unverified = cache(partial(_context, None, {}))
-pymysql.connections.Connection._create_ssl_ctx = lambda self, tls: _context(self, tls) if tls else _unverified()
+pymysql.connections.Connection._create_ssl_ctx = lambda self, tls: _context(self, tls) if tls else _trusting()
 """PyMySQL reads the machine's certificates for each connection (50 ms), though it verifies none unless it is told to."""
 
 PAIRS = list(itertools.product(Product, repeat=2))
