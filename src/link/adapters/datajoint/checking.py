@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, frozen
 
 from link.adapters.datajoint import wire
-from link.adapters.datajoint.moving import EMPTY, guarded, unfolded, verified
+from link.adapters.datajoint.moving import guarded, unfolded, verified
 from link.adapters.datajoint.objects import recorded
 from link.domain.errors import LinkError, ObjectDamaged, ObjectMissing
 from link.use_cases.inspection import Harm, ObjectFault, Seen
@@ -123,7 +123,7 @@ def _check_mounted(faults: Iterable[ObjectFault], empty: Mapping[str, Store]) ->
     """Raise where objects are missing in a store that has nothing at all: one error says more than one for each of them."""
     for fault in faults:
         if fault.harm is Harm.MISSING and fault.store in empty:
-            raise empty[fault.store].failed("read", FileNotFoundError(EMPTY))
+            raise empty[fault.store].not_mounted()
 
 
 @frozen(kw_only=True)

@@ -30,8 +30,7 @@ BEAT = 20.0
 OPEN = 64
 """Files that are open until they are brought to the disk with others, those of all workers."""
 LARGE = 2**24
-"""Bytes of files that are."""
-EMPTY = "it is empty, as a folder is whose disk is not mounted"
+"""Bytes with which a batch of them is large enough."""
 _ARRAY = b"\x93NUMPY"
 _NO_SUCH_FILE = {EISDIR, ENOTDIR, ENAMETOOLONG, ELOOP}
 """What a file system says where something else is in the place of a file, besides that there is none."""
@@ -86,7 +85,7 @@ class Mover:
         """Raise where a source store has nothing at all: its disk is not mounted, and no object is known to be missing."""
         for store in {move.source.name: move.source for move, error in self._faults if type(error) is ObjectMissing}.values():
             if not store.look():
-                raise store.failed("read", FileNotFoundError(EMPTY))
+                raise store.not_mounted()
 
     def _secure(self, pool: ThreadPoolExecutor, moves: Sequence[Move], files: Sequence[Move]) -> None:
         for move in moves:

@@ -213,8 +213,7 @@ class Packing:
         known: str | None = None,
     ) -> Move:
         stays = mapped.mode is Mode.REFERENCE
-        more = {"key": self._key, "stays": stays, "prefix": prefix}
-        move = _move(table, column, facts, mapped.source, mapped.local, known, **more)
+        move = _move(table, column, facts, mapped.source, mapped.local, known, key=self._key, stays=stays, prefix=prefix)
         _check_inside(move)
         goal = move.path if move.stays else self._goal(move, table)
         move = evolve(move, goal=goal)
@@ -343,10 +342,9 @@ def array_bytes(facts: Mapping[str, Any]) -> int | None:
 def _hash_goal(move: Move, schema: str) -> str:
     """Return what DataJoint would make of the content's name, so that its own inserts find the content there."""
     folds, name = move.local.spec.get("subfolding"), move.content or ""
-    with suppress(DataJointError):
-        path = str(build_hash_path(name, schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section))
-        if move.digest:
-            return path
+    if move.digest:
+        with suppress(DataJointError):
+            return str(build_hash_path(name, schema, tuple(folds) if folds else None, hash_prefix=move.local.hash_section))
     raise move.damaged("the hash of its content in its row", move.content)
 
 

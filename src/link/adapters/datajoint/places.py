@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from errno import EBADF, EINVAL, EISDIR, ENOTSUP
+from errno import EBADF, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTSUP
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -27,6 +27,8 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
 _PROCESS, _NUMBERS = uuid4().hex, count()
 """Make names, with the process's number, that no other process gives, nor this one twice."""
+_BROKEN = {ENOENT, ENOTDIR, ELOOP}
+"""What a file system says of a link that leads nowhere."""
 _NO_SYNC = {EBADF, EINVAL, ENOTSUP}
 """What file systems say that keep the entries of folders without being asked."""
 
@@ -185,16 +187,16 @@ class FolderPlace:
         for where, _, names in os.walk(top, onerror=_raise):
             for name in names:
                 file = Path(where) / name
-                found[file.relative_to(top).as_posix()] = file.stat().st_size if file.exists() else 0  # a broken link
+                found[file.relative_to(top).as_posix()] = _bytes(file)
         return found
 
     def blocks(self, path: str) -> Iterator[bytes]:
         file = self.root / path
-        if not stat.S_ISREG(file.stat().st_mode):
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)  # or a pipe, which would be read for ever
-        number = os.open(file, os.O_RDONLY | _BINARY)
+        number, left = os.open(file, os.O_RDONLY | _BINARY), found.st_size
         try:
-            left = os.fstat(number).st_size
             asked = min(BLOCK, left + 1)  # what is asked for is allocated, be it there or not
             while block := os.read(number, asked):
                 yield block
@@ -252,6 +254,15 @@ class FolderPlace:
                 os.fsync(file.fileno())
         finally:
             trial.unlink(missing_ok=True)
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError as error:
+        if error.errno in _BROKEN:
+            return 0
+        raise
 
 
 def _there(file: Path, act: Callable[[], _T]) -> _T:

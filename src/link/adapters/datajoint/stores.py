@@ -56,6 +56,10 @@ class Store:
         except Exception as error:  # noqa: BLE001 - clients raise what they like
             raise self.failed("read", error) from None
 
+    def not_mounted(self) -> StoreNotAccessible:
+        """Return the error to raise where objects are missing in a folder with nothing in it."""
+        return self.failed("read", FileNotFoundError("it is empty, as a folder is whose disk is not mounted"))
+
     def failed(self, action: str, error: Exception) -> StoreNotAccessible:
         """Return the error to raise for what the store's client raised; `action` is `read` or `written`."""
         detail = (str(error) or type(error).__name__).split("\n", 1)[0].rstrip(".")
